@@ -1,0 +1,256 @@
+"""What the site and the workers agree on: names, requests, events, manifests, limits. Nothing else.
+
+Pydantic models only. The API schema, the studio's form fields and the worker's checks all come from
+here; a limit is written once. Both worlds import this module; it imports neither.
+"""
+
+import unicodedata
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
+
+TEXT_QUEUE = "text"
+IMAGE_QUEUE = "image"
+SITE_QUEUE = "site"
+GENERATE_TASK_OF_KIND = {"text": "genworkers.generate_text", "image": "genworkers.generate_image"}
+QUEUE_OF_KIND = {"text": TEXT_QUEUE, "image": IMAGE_QUEUE}
+
+Kind: TypeAlias = Literal["text", "image"]
+KINDS: tuple[Kind, ...] = ("text", "image")
+
+MAX_SEED = 2**63 - 1
+MAX_PROMPT_CHARS = 4000
+MAX_BODY_BYTES = 65_536
+MAX_STOP_STRINGS = 8
+
+
+class Strict(BaseModel):
+    """A closed model: unknown fields and values of a neighbouring type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _clean_prompt(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("write at least one visible character")
+    for position, char in enumerate(prompt):
+        if unicodedata.category(char) == "Cc" and char not in "\n\r\t":
+            raise ValueError(f"remove the control character U+{ord(char):04X} at position {position}")
+    return prompt
+
+
+class _Request(Strict):
+    prompt: str = Field(
+        min_length=1,
+        max_length=MAX_PROMPT_CHARS,
+        title="Prompt",
+        description="What to write or to draw.",
+        examples=["Write a story about a brave little boat."],
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SEED,
+        title="Seed",
+        description="The same seed and parameters give the same result. Empty picks one for you.",
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_is_printable(cls, prompt: str) -> str:
+        return _clean_prompt(prompt)
+
+
+class TextRequest(_Request):
+    """Checked parameters of one text job."""
+
+    kind: Literal["text"] = "text"
+    net: str = Field(default="llama-tessera-text", min_length=1, max_length=100, title="Net")
+    max_tokens: int = Field(
+        default=256,
+        ge=1,
+        le=1024,
+        title="Length",
+        description="The most tokens to write; a token is about four letters.",
+        json_schema_extra={"unit": "tokens"},
+    )
+    temperature: float = Field(
+        default=0.8,
+        ge=0.0,
+        le=2.0,
+        allow_inf_nan=False,
+        title="Temperature",
+        description="Low is predictable, high is surprising; 0 always takes the likeliest token.",
+    )
+    top_k: int = Field(
+        default=50,
+        ge=0,
+        le=1000,
+        title="Top k",
+        description="Draw only from the k likeliest tokens; 0 considers all.",
+        json_schema_extra={"unit": "tokens"},
+    )
+    top_p: float = Field(
+        default=0.95,
+        gt=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        title="Top p",
+        description="Draw only from the likeliest tokens that together hold this share of probability.",
+    )
+    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] = Field(
+        default_factory=list,
+        max_length=MAX_STOP_STRINGS,
+        title="Stop at",
+        description="End before any of these strings; one per line.",
+    )
+
+
+class ImageRequest(_Request):
+    """Checked parameters of one image job."""
+
+    kind: Literal["image"] = "image"
+    prompt: str = Field(
+        min_length=1, max_length=500, title="Prompt", description="What to draw.", examples=["a red apple"]
+    )
+    net: str = Field(default="mosaic", min_length=1, max_length=100, title="Net")
+    style: str = Field(default="flat", min_length=1, max_length=50, title="Style", description="The look of the picture.")
+    num_images: int = Field(default=1, ge=1, le=4, title="Pictures", description="How many pictures to draw.")
+    num_steps: int = Field(
+        default=12,
+        ge=4,
+        le=32,
+        title="Steps",
+        description="Rounds in which the tiles are decided; more is slower and often finer.",
+        json_schema_extra={"unit": "steps"},
+    )
+    guidance: float = Field(
+        default=3.0,
+        ge=0.0,
+        le=10.0,
+        allow_inf_nan=False,
+        title="Guidance",
+        description="How closely to follow the prompt; 1 is plain, 2 to 4 is usual.",
+    )
+    size_px: Literal[512, 1024] = Field(
+        default=512,
+        title="Size",
+        description="Width and height of the file.",
+        json_schema_extra={"unit": "px"},
+    )
+
+
+GenerationRequest: TypeAlias = Annotated[TextRequest | ImageRequest, Field(discriminator="kind")]
+GENERATION_REQUEST: TypeAdapter[TextRequest | ImageRequest] = TypeAdapter(GenerationRequest)
+
+
+class Queued(Strict):
+    """The job waits for a worker; `attempt` counts the runs before."""
+
+    kind: Literal["queued"] = "queued"
+    attempt: int = 0
+    reason: str = ""
+
+
+class Started(Strict):
+    """A worker holds the job. Whatever an earlier attempt showed is void."""
+
+    kind: Literal["started"] = "started"
+    attempt: int
+    num_steps: int
+    seed: int
+
+
+class TextPiece(Strict):
+    """The next words, in order. `num_tokens` counts from the start of this attempt."""
+
+    kind: Literal["text"] = "text"
+    text: str
+    num_tokens: int
+
+
+class Preview(Strict):
+    """One picture after one step, small, as a data URL; undecided tiles are transparent."""
+
+    kind: Literal["preview"] = "preview"
+    index: int
+    step: int
+    num_steps: int
+    num_decided: int
+    num_tiles: int
+    image: str
+
+
+class Stored(Strict):
+    """An artifact is in the gallery."""
+
+    kind: Literal["stored"] = "stored"
+    artifact_id: str
+    index: int
+
+
+class Succeeded(Strict):
+    """The job ended and everything it made is in the gallery."""
+
+    kind: Literal["succeeded"] = "succeeded"
+
+
+class Failed(Strict):
+    """The job ended without a result; `message` says why and what to do."""
+
+    kind: Literal["failed"] = "failed"
+    code: str
+    message: str
+
+
+class Cancelled(Strict):
+    """Somebody with the right to do so stopped the job."""
+
+    kind: Literal["cancelled"] = "cancelled"
+
+
+class Expired(Strict):
+    """The deadline passed before the job was done."""
+
+    kind: Literal["expired"] = "expired"
+
+
+class Blocked(Strict):
+    """A rule of the workspace refused the prompt or the result; nothing was kept."""
+
+    kind: Literal["blocked"] = "blocked"
+    message: str
+
+
+class Held(Strict):
+    """The result waits for a reviewer; it is stored but not shown."""
+
+    kind: Literal["held"] = "held"
+    message: str
+
+
+JobEvent: TypeAlias = Annotated[
+    Queued | Started | TextPiece | Preview | Stored | Succeeded | Failed | Cancelled | Expired | Blocked | Held,
+    Field(discriminator="kind"),
+]
+JOB_EVENT: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
+FINAL_EVENT_KINDS = frozenset({"succeeded", "failed", "cancelled", "expired", "blocked", "held"})
+
+
+class NetManifest(BaseModel):
+    """What stands in `manifest.json` beside the weights: enough to list a net without loading it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    kind: Kind
+    family: str
+    title: str
+    notice: str = ""
+    num_parameters: int
+    sha256: str
+    config: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    styles: dict[str, str] = Field(default_factory=dict)
+    context_tokens: int = 0
+    licences: list[str] = Field(default_factory=list)
