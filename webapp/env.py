@@ -1,0 +1,67 @@
+"""The environment is read here and nowhere else: every `TESSERA_` variable, its type, default and meaning.
+
+A wrong value stops the start and is named. `TESSERA_X_FILE` names a file that holds the value of
+`TESSERA_X`, for secrets. `.env.example` lists the same variables; a test compares them.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TESSERA_"
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Environment(BaseSettings):
+    """What an operator can set. The description is what `.env.example` says."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=BASE_DIR / ".env", extra="ignore")
+
+    data_dir: Path = Field(BASE_DIR / "var", description="Everything that must survive a restart.")
+    port: int = Field(8000, ge=1, le=65535, description="The port of the site.")
+    host: str = Field("127.0.0.1", description="The address that the site listens on.")
+    base_url: str = Field("", description="The address that people type; empty means http://HOST:PORT.")
+    allowed_hosts: Annotated[str, NoDecode] = Field(
+        "localhost,127.0.0.1,[::1]", description="Host names that the site answers to, with commas."
+    )
+    debug: bool = Field(False, description="Detailed error pages; never in production.")
+    secret_key: str = Field("", description="Signs sessions; empty makes one and keeps it in the data directory.")
+    database_url: str = Field("", description="postgresql://...; empty means SQLite in the data directory.")
+    redis_url: str = Field("", description="redis://...; empty means the embedded server.")
+    nets_dir: Path = Field(BASE_DIR / "genworkers" / "weights", description="One folder per net.")
+    owner_email: str = Field("owner@tessera.local", description="The first owner, made at first start.")
+    lease_s: float = Field(20.0, ge=1.0, le=3600.0, description="A worker silent for so long loses its job.")
+    deadline_s: float = Field(900.0, ge=1.0, le=86400.0, description="A job older than this expires.")
+    max_attempts: int = Field(3, ge=1, le=10, description="How often a job whose worker died is run.")
+    max_queued_jobs: int = Field(500, ge=1, le=100_000, description="More waiting jobs of a kind are refused.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
+
+
+def _with_file_variants() -> None:
+    for name in Environment.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        path = os.environ.get(f"{variable}_FILE")
+        if path is None:
+            continue
+        if variable in os.environ:
+            raise SystemExit(f"{variable} and {variable}_FILE are both set; keep one of them.")
+        try:
+            os.environ[variable] = Path(path).read_text().strip()
+        except OSError as error:
+            raise SystemExit(f"{variable}_FILE names {path!r}, which cannot be read: {error.strerror}.") from error
+
+
+def read_environment() -> Environment:
+    """The checked environment; a wrong value ends the process with one line per variable."""
+    _with_file_variants()
+    try:
+        return Environment()
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'.'.join(str(part) for part in problem['loc']).upper()} is {problem['input']!r}: {problem['msg']}."
+            for problem in error.errors()
+        ]
+        raise SystemExit("\n".join(lines)) from error

@@ -1,0 +1,17 @@
+"""Where a request enters: every address of the site."""
+
+from django.urls import include, path
+
+from webapp import health
+from webapp.api.urls import api
+
+urlpatterns = [
+    path("", include("webapp.studio.urls")),
+    path("", include("webapp.jobs.urls")),
+    path("", include("webapp.gallery.urls")),
+    path("accounts/", include("webapp.accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("api/v1/", api.urls),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+]
