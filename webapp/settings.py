@@ -1,7 +1,9 @@
 """All Django, Celery and Channels settings. Values come from `env.py`; nothing here reads the environment."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,16 @@ BASE_URL = ENV.base_url.rstrip("/") or f"http://{ENV.host}:{ENV.port}"
 
 
 def _secret_key() -> str:
-    if ENV.secret_key:
-        return ENV.secret_key
+    """The configured key, or one of this data directory's own, made once whoever comes first."""
     path = DATA_DIR / "secret_key"
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
-    return path.read_text()
+    if not ENV.secret_key and not path.exists():
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as draft:  # mode 0600
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(draft.name, path)
+    return ENV.secret_key or path.read_text()
 
 
 SECRET_KEY = _secret_key()
