@@ -1,0 +1,108 @@
+"""The ground of every test: a data folder and a real Redis of its own, set before Django reads its settings."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+import redis
+
+from scripts import embedded_redis
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+ground = pytest.StashKey[tuple[Path, subprocess.Popen[bytes]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Clear the operator's own settings, start Redis, then load Django, in this order."""
+    kept = {"TESSERA_DATABASE_URL", "TESSERA_TEST_STRICT"}
+    for name in [name for name in os.environ if name.startswith("TESSERA_") and name not in kept]:
+        del os.environ[name]
+    folder = Path(tempfile.mkdtemp(prefix="tessera-tests-"))
+    server = embedded_redis.prepare(folder / "redis")
+    process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
+    config.stash[ground] = (folder, process)
+    os.environ["TESSERA_DATA_DIR"] = str(folder)
+    os.environ["TESSERA_REDIS_URL"] = server.url
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # playwright's sync API runs a loop in the test's own thread
+    _wait_until_it_answers(server.url)
+    if importlib.util.find_spec("webapp.settings") is not None:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
+        django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the Redis that was started, by its process, and remove the folder."""
+    folder, process = config.stash[ground]
+    process.terminate()
+    process.wait(timeout=10)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_it_answers(url: str) -> None:
+    client = redis.Redis.from_url(url)
+    for _ in range(200):
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            time.sleep(0.02)
+        else:
+            client.close()
+            return
+    raise RuntimeError("the Redis of the tests did not answer within 4 s")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave PostgreSQL's tests to the run that has one, and put the browser's last.
+
+    Playwright keeps an event loop running in this thread once started, and async tests cannot run after that.
+    """
+    on_postgres = os.environ.get("TESSERA_DATABASE_URL", "").startswith("postgres")
+    elsewhere = [item for item in items if item.get_closest_marker("postgres") and not on_postgres]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in elsewhere]
+    items.sort(key=lambda item: "page" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Where the tests' own Redis answers."""
+    return os.environ["TESSERA_REDIS_URL"]
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of the tests' Redis, which is emptied afterwards."""
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Debian's Chromium instead of a download of playwright's own. Without one: skipped, or an error when strict."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        advice = "no Chromium here: install Debian's package `chromium`"
+        if os.environ.get("TESSERA_TEST_STRICT"):
+            pytest.fail(advice)
+        pytest.skip(advice)
+    return {"executable_path": chromium, "headless": True, "args": CHROMIUM_FLAGS}
