@@ -1,0 +1,47 @@
+"""One socket watches one job: check who asks, then pass `follow` on."""
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from webapp.jobs.follow import follow, watchable
+
+NOT_SIGNED_IN = 4401
+BAD_REQUEST = 4400
+NOT_FOUND = 4404
+
+
+class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """`/ws/jobs/<id>/?after=SEQ`. Says nothing about jobs that the asker may not watch."""
+
+    stream: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Accept, so that the browser can read the close code, then stream or close."""
+        await self.accept()
+        after = parse_qs(self.scope["query_string"].decode()).get("after", ["0"])[0]
+        job_id = self.scope["url_route"]["kwargs"]["job_id"]
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+        elif not after.isdecimal() or len(after) > 18:
+            await self.close(BAD_REQUEST, reason=f"after must be a whole number from 0, got {after[:20]!r}")
+        elif not await watchable(user, job_id):
+            await self.close(NOT_FOUND)
+        else:
+            self.stream = asyncio.create_task(self._stream(job_id, int(after)))
+
+    async def _stream(self, job_id: Any, after: int) -> None:
+        async for message in follow(job_id, after):
+            await self.send_json(message)
+        await self.close()
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Watchers have nothing to say; what they send is dropped."""
+
+    async def disconnect(self, code: int) -> None:
+        """Stop reading when the browser has gone."""
+        if self.stream is not None:
+            self.stream.cancel()

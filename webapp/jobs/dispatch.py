@@ -1,0 +1,43 @@
+"""The only place that speaks to the broker: hand a queued job to a worker's queue, after commit."""
+
+from collections.abc import Iterable
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from genworkers import contract
+from webapp.celery import app
+from webapp.jobs.models import Job
+
+log = structlog.get_logger(__name__)
+
+
+def after_commit(job: Job) -> None:
+    """Send the job once its row is visible to workers; a broker that is down leaves it in the outbox."""
+    transaction.on_commit(lambda: send([job]), robust=True)
+
+
+def send(jobs: Iterable[Job]) -> int:
+    """Send each job's task and take it out of the outbox.
+
+    Returns:
+        How many went out; stops at the first refusal, because the broker is down for all.
+    """
+    num_sent = 0
+    for job in jobs:
+        try:
+            app.send_task(
+                contract.GENERATE_TASK_OF_KIND[job.kind],
+                args=[str(job.id)],
+                task_id=str(job.id),
+                queue=contract.QUEUE_OF_KIND[job.kind],
+                retry=False,
+            )
+        except OperationalError as error:
+            log.warning("broker_unreachable", job_id=str(job.id), error=str(error))
+            break
+        Job.objects.filter(id=job.id).update(dispatched_at=timezone.now())
+        num_sent += 1
+    return num_sent

@@ -1,0 +1,82 @@
+"""One job to one watcher, in order, none lost, none twice: the stream behind both the socket and SSE.
+
+Join the group, then read the log: swapped, an event between the two is lost. A wake only says "read on".
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+
+from genworkers import contract
+from webapp.jobs import eventlog, events, selectors
+from webapp.jobs.models import Job
+from webapp.jobs.snapshot import snapshot
+
+HEARTBEAT_S = 3.0
+
+
+async def follow(job_id: UUID, after: int) -> AsyncIterator[dict[str, Any]]:
+    """Messages about a job from `after` on, until its final event.
+
+    Args:
+        job_id: a job that the caller has been allowed to watch.
+        after: the last seq that the watcher has; 0 from the start.
+
+    Yields:
+        {"type": "event", "seq", "event"}: the next event of the log.
+        {"type": "heartbeat", "seq", "status", "position", "eta_s"}: nothing new; where the job stands.
+        {"type": "offset_lost", "seq", "snapshot"}: the log no longer holds what follows `after`, or has lost its
+            final event: show the snapshot instead.
+    """
+    layer = get_channel_layer()
+    client = eventlog.async_client()
+    channel = await layer.new_channel()
+    await layer.group_add(events.group_of(job_id), channel)
+    # One pending receive, kept over time-outs: cancelling it would end the subscription.
+    wake = asyncio.ensure_future(layer.receive(channel))
+    try:
+        while True:
+            found = await eventlog.read(client, job_id, after)
+            if found.is_lost:
+                after = found.last_seq
+                state = await _snapshot(job_id)
+                yield {"type": "offset_lost", "seq": after, "snapshot": state}
+                if state["finished_at"]:
+                    return
+            for seq, event_json in [] if found.is_lost else found.events:
+                after = seq
+                event = json.loads(event_json)
+                yield {"type": "event", "seq": seq, "event": event}
+                if event["kind"] in contract.FINAL_EVENT_KINDS:
+                    return
+            if not found.events:
+                state = await _snapshot(job_id)
+                if state["finished_at"] and state["last_seq"] <= after:  # ended, and the log never heard of it
+                    yield {"type": "offset_lost", "seq": after, "snapshot": state}
+                    return
+                yield {"type": "heartbeat", "seq": after} | {key: state[key] for key in ("status", "position", "eta_s")}
+            done, _ = await asyncio.wait({wake}, timeout=HEARTBEAT_S)
+            if done:
+                wake.result()
+                wake = asyncio.ensure_future(layer.receive(channel))
+    finally:
+        wake.cancel()
+        await layer.group_discard(events.group_of(job_id), channel)
+        await client.aclose()
+
+
+@database_sync_to_async
+def _snapshot(job_id: UUID) -> dict[str, Any]:
+    job = Job.objects.select_related("workspace").get(id=job_id)
+    return snapshot(job).model_dump(mode="json")
+
+
+@database_sync_to_async
+def watchable(user: Any, job_id: UUID) -> bool:
+    """Whether this person may follow this job."""
+    return selectors.job_for_watcher(user, job_id) is not None

@@ -1,0 +1,90 @@
+"""Reads about jobs: who may watch, what waits, how long it will take."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Avg, DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.utils import timezone
+
+from webapp.accounts.models import User
+from webapp.jobs.models import Job
+from webapp.workspaces.models import Workspace
+
+RECENT_JOBS = 20
+# Sent once and still not claimed: the message may be lost. Sending again is harmless, a claim decides.
+RESEND_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Place in the queue (1 is next, 0 is running or ended) and measured seconds to the end, if known."""
+
+    position: int
+    eta_s: float | None
+
+
+def job_for_watcher(user: User, job_id: UUID) -> Job | None:
+    """The job, if this person is a member of its workspace."""
+    return (
+        Job.objects.filter(id=job_id, workspace__memberships__user=user)
+        .select_related("workspace", "created_by")
+        .first()
+    )
+
+
+def jobs_of(workspace: Workspace) -> QuerySet[Job]:
+    """All jobs of a workspace, newest first."""
+    return Job.objects.filter(workspace=workspace).select_related("created_by", "workspace")
+
+
+def open_jobs_of(workspace: Workspace) -> QuerySet[Job]:
+    """What still waits or runs in a workspace, in the order of arrival."""
+    return jobs_of(workspace).filter(status__in=Job.OPEN_STATUSES).order_by("created_at", "id")
+
+
+def num_queued(kind: str) -> int:
+    """How many jobs of a kind wait, over all workspaces."""
+    return Job.objects.filter(kind=kind, status=Job.Status.QUEUED).count()
+
+
+def queue_state(job: Job) -> QueueState:
+    """Where the job stands and when it should be done, from the run times of recent jobs of its kind."""
+    if not job.is_open:
+        return QueueState(0, None)
+    waiting = Job.objects.filter(kind=job.kind, status=Job.Status.QUEUED)
+    position = 0
+    if job.status == Job.Status.QUEUED:
+        position = 1 + waiting.filter(Q(created_at__lt=job.created_at) | Q(created_at=job.created_at, id__lt=job.id)).count()
+    run_s = _recent_run_s(job.kind)
+    if run_s is None:
+        return QueueState(position, None)
+    if job.started_at and job.status == Job.Status.RUNNING:
+        return QueueState(0, max(0.0, run_s - (timezone.now() - job.started_at).total_seconds()))
+    num_running = Job.objects.filter(kind=job.kind, status=Job.Status.RUNNING).count()
+    return QueueState(position, run_s * (1 + (position - 1 + num_running) / settings.ENGINE_SLOTS[job.kind]))
+
+
+def _recent_run_s(kind: str) -> float | None:
+    recent = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED).order_by("-created_at").values("id")[:RECENT_JOBS]
+    run_time = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
+    mean = Job.objects.filter(id__in=list(recent.values_list("id", flat=True))).aggregate(mean=Avg(run_time))["mean"]
+    return mean.total_seconds() if mean is not None else None
+
+
+def outbox() -> QuerySet[Job]:
+    """Queued jobs that were never sent, or sent so long ago that the message may be lost; oldest first."""
+    return Job.objects.filter(
+        Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=timezone.now() - RESEND_AFTER), status=Job.Status.QUEUED
+    ).order_by("created_at")
+
+
+def expired_leases() -> QuerySet[Job]:
+    """Running jobs whose holder has been silent for longer than its lease."""
+    return Job.objects.filter(status=Job.Status.RUNNING, lease_expires_at__lt=timezone.now())
+
+
+def overdue() -> QuerySet[Job]:
+    """Queued jobs whose deadline has passed."""
+    return Job.objects.filter(status=Job.Status.QUEUED, deadline_at__lt=timezone.now())

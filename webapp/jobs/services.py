@@ -1,0 +1,266 @@
+"""Writes: the only place that changes job rows. Every change of state is one conditional UPDATE.
+
+Two callers can always race here: Celery delivers a task again when a worker is lost, the reaper takes a job
+whose lease ran out, a person cancels. The database decides; the loser learns it from the count of changed rows.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from genworkers import contract
+from webapp.accounts.models import ApiKey, User
+from webapp.catalog import selectors as catalog
+from webapp.errors import AppError
+from webapp.gallery import services as gallery_services
+from webapp.gallery.models import Artifact
+from webapp.jobs import dispatch, eventlog, events, selectors
+from webapp.jobs.models import Job
+from webapp.safety import rules
+from webapp.safety import services as safety_services
+from webapp.safety.models import Action
+from webapp.workspaces import selectors as workspaces
+from webapp.workspaces.models import Workspace
+
+log = structlog.get_logger(__name__)
+
+BLOCKED_MESSAGE = "A rule of this workspace does not allow this. Change the wording, or ask an owner about the rule."
+HELD_MESSAGE = "The result waits for a reviewer of this workspace."
+# Small enough that a person can read it out and every JavaScript client can hold it.
+MAX_CHOSEN_SEED = 2**32
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's hold on a job: valid while nobody has raised the fence."""
+
+    job: Job
+    fence: int
+
+
+def submit(
+    *, user: User, workspace: Workspace, request: contract.TextRequest | contract.ImageRequest, api_key: ApiKey | None = None
+) -> Job:
+    """Take a checked request in: screen it, write the row, and send it after commit.
+
+    Returns:
+        The job, queued; or blocked at once when a rule refuses the prompt.
+
+    Raises:
+        AppError: forbidden, net_unknown, style_unknown, queue_full.
+    """
+    if not workspaces.may_generate(user, workspace.id):
+        raise AppError("forbidden", 403, "Your role in this workspace may look, but not generate. Ask an owner.")
+    _check_net(request)
+    if selectors.num_queued(request.kind) >= settings.MAX_QUEUED_JOBS:
+        raise AppError(
+            "queue_full",
+            429,
+            f"{settings.MAX_QUEUED_JOBS} {request.kind} jobs wait already. Try again in a minute.",
+            headers={"Retry-After": "60"},
+        )
+    seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
+    verdict = rules.screen(request.prompt, workspace_id=workspace.id, stage="prompt")
+    now = timezone.now()
+    with transaction.atomic():
+        job = Job.objects.create(
+            workspace=workspace,
+            created_by=user,
+            api_key=api_key,
+            kind=request.kind,
+            request=request.model_copy(update={"seed": seed}).model_dump(mode="json"),
+            prompt=request.prompt,
+            deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
+            **_blocked_fields() if verdict.action == Action.BLOCK else {},
+        )
+        safety_services.record(job.id, [verdict])
+        if job.status == Job.Status.QUEUED:
+            transaction.on_commit(lambda: _tell(job, contract.Queued()), robust=True)
+            dispatch.after_commit(job)
+        else:
+            transaction.on_commit(lambda: _tell(job, contract.Blocked(message=BLOCKED_MESSAGE)), robust=True)
+    return job
+
+
+def _check_net(request: contract.TextRequest | contract.ImageRequest) -> None:
+    names = [net.name for net in catalog.nets() if net.kind == request.kind]
+    net = catalog.net(request.net)
+    if net is None or net.kind != request.kind:
+        raise _unknown("net", request.net, names)
+    if isinstance(request, contract.ImageRequest) and request.style not in net.styles:
+        raise _unknown("style", request.style, list(net.styles))
+
+
+def _unknown(field: str, value: str, known: Sequence[str]) -> AppError:
+    allowed = f"one of {', '.join(known)}" if known else "none is installed"
+    problem = {"field": field, "code": f"{field}_unknown", "message": f"there is no such {field}", "value": value, "allowed": allowed}
+    return AppError(f"{field}_unknown", 422, f"There is no {field} {value!r} here; {allowed}.", problems=[problem])
+
+
+def _blocked_fields() -> dict[str, object]:
+    return {
+        "status": Job.Status.BLOCKED,
+        "finished_at": timezone.now(),
+        "error_code": "prompt_blocked",
+        "error_message": BLOCKED_MESSAGE,
+    }
+
+
+def claim(job_id: UUID, *, worker: str) -> Claim | None:
+    """Take a queued job for one worker, with a lease and a higher fencing number.
+
+    Returns:
+        The claim, or None when the job is not waiting (delivered twice, cancelled, past its deadline).
+    """
+    now = timezone.now()
+    changed = Job.objects.filter(id=job_id, status=Job.Status.QUEUED, deadline_at__gt=now).update(
+        status=Job.Status.RUNNING,
+        attempt=F("attempt") + 1,
+        fence=F("fence") + 1,
+        worker=worker,
+        lease_expires_at=now + timedelta(seconds=settings.LEASE_S),
+        started_at=now,
+    )
+    if changed == 0:
+        return None
+    job = Job.objects.select_related("workspace", "created_by").get(id=job_id)
+    return Claim(job, job.fence)
+
+
+def renew(claims: Sequence[Claim]) -> list[Claim]:
+    """Extend the lease of every job that is still held.
+
+    Returns:
+        The claims that are lost.
+    """
+    expires_at = timezone.now() + timedelta(seconds=settings.LEASE_S)
+    return [
+        claim
+        for claim in claims
+        if not Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
+            lease_expires_at=expires_at
+        )
+    ]
+
+
+def finish(claim: Claim, outcome: Job.Status, *, error_code: str = "", error_message: str = "") -> bool:
+    """Move a running job to its final state, once, and tell the watchers.
+
+    Returns:
+        True if this call moved the job, False if somebody newer holds it or it had ended.
+    """
+    return _end(claim.job, claim.fence, Job.Status.RUNNING, outcome, error_code, error_message)
+
+
+def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> bool:
+    """Store everything that a job made and end it, in one transaction: all of it once, or nothing.
+
+    Returns:
+        True if this call ended the job, False if somebody newer holds it.
+    """
+    is_held = any(draft.is_held for draft in drafts)
+    outcome = Job.Status.HELD if is_held else Job.Status.SUCCEEDED
+    code, message = ("output_held", HELD_MESSAGE) if is_held else ("", "")
+    with transaction.atomic():
+        changed = Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
+            status=outcome, error_code=code, error_message=message, finished_at=timezone.now()
+        )
+        if changed == 0:
+            return False
+        stored = [gallery_services.store(draft) for draft in drafts]
+    _tell_stored(claim, stored, is_held=is_held)
+    return True
+
+
+def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> None:
+    final: contract.JobEvent = contract.Held(message=HELD_MESSAGE) if is_held else contract.Succeeded()
+    pieces = [contract.Stored(artifact_id=str(artifact.id), index=artifact.index) for artifact in stored]
+    _tell(claim.job, *pieces, final, fence=claim.fence)
+
+
+def requeue(job: Job, fence: int, *, reason: str) -> bool:
+    """Take a running job from its holder and let another worker try, or end it when all attempts are used.
+
+    The fence rises, so the holder, should it still live, can no longer publish, store or finish.
+
+    Returns:
+        True if this call took the job.
+    """
+    if job.cancel_requested_at:
+        return _end(job, fence, Job.Status.RUNNING, Job.Status.CANCELLED, "", "")
+    if job.attempt >= settings.MAX_ATTEMPTS:
+        message = f"The worker was lost in each of {job.attempt} attempts. Try again; if it happens again, tell the operator."
+        return _end(job, fence, Job.Status.RUNNING, Job.Status.FAILED, "worker_lost", message)
+    with transaction.atomic():
+        changed = Job.objects.filter(id=job.id, fence=fence, status=Job.Status.RUNNING).update(
+            status=Job.Status.QUEUED, fence=F("fence") + 1, lease_expires_at=None, dispatched_at=None
+        )
+        if changed == 0:
+            return False
+        queued = contract.Queued(attempt=job.attempt, reason=reason)
+        transaction.on_commit(lambda: _tell(job, queued, fence=fence + 1), robust=True)
+        dispatch.after_commit(job)
+    log.warning("job_requeued", job_id=str(job.id), attempt=job.attempt, reason=reason)
+    return True
+
+
+def cancel(job: Job) -> bool:
+    """Stop a job: at once while it waits, between two steps while it runs.
+
+    Returns:
+        False if it had ended already.
+    """
+    if _end(job, None, Job.Status.QUEUED, Job.Status.CANCELLED, "", ""):
+        return True
+    asked = Job.objects.filter(id=job.id, status=Job.Status.RUNNING).update(cancel_requested_at=timezone.now())
+    if asked:
+        with contextlib.suppress(redis.RedisError):  # the row has the wish; the holder reads it at its next renewal
+            eventlog.request_cancel(job.id)
+    return asked == 1
+
+
+def expire(job: Job) -> bool:
+    """End a job whose deadline passed while it waited."""
+    return _end(job, None, Job.Status.QUEUED, Job.Status.EXPIRED, "deadline_passed", _deadline_message())
+
+
+def _deadline_message() -> str:
+    return f"The job was not done within {settings.DEADLINE_S:.0f} s. Try again when the queue is shorter."
+
+
+_FINAL_EVENTS = {
+    Job.Status.CANCELLED: lambda code, message: contract.Cancelled(),
+    Job.Status.EXPIRED: lambda code, message: contract.Expired(),
+    Job.Status.BLOCKED: lambda code, message: contract.Blocked(message=message),
+    Job.Status.FAILED: lambda code, message: contract.Failed(code=code, message=message),
+}
+
+
+def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status, code: str, message: str) -> bool:
+    if outcome == Job.Status.EXPIRED:
+        code, message = "deadline_passed", _deadline_message()
+    rows = Job.objects.filter(id=job.id, status=expected)
+    if fence is not None:
+        rows = rows.filter(fence=fence)
+    changed = rows.update(status=outcome, error_code=code, error_message=message, finished_at=timezone.now())
+    if changed:
+        _tell(job, _FINAL_EVENTS[outcome](code, message), fence=Job.objects.values_list("fence", flat=True).get(id=job.id))
+    return changed == 1
+
+
+def _tell(job: Job, *messages: contract.JobEvent, fence: int | None = None) -> None:
+    """Publish, if Redis is there: the row is the truth, and watchers compare with it at every heartbeat."""
+    try:
+        events.publish(job.id, job.fence if fence is None else fence, messages)
+    except (redis.RedisError, eventlog.FenceLostError) as error:
+        log.warning("event_not_published", job_id=str(job.id), error=str(error))

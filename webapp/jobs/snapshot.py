@@ -1,0 +1,83 @@
+"""Everything about one job at one moment: the body of the REST resource, and what a watcher gets who lost the log."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.urls import reverse
+from pydantic import BaseModel, Field
+
+from webapp.jobs import eventlog, selectors
+from webapp.jobs.models import Job
+
+
+class JobError(BaseModel):
+    """Why a job ended badly."""
+
+    code: str
+    message: str
+
+
+class JobUrls(BaseModel):
+    """Where the parts of a job are."""
+
+    self: str
+    cancel: str
+    events: str
+    artifacts: str
+    page: str
+
+
+class JobSnapshot(BaseModel):
+    """A job as the outside sees it."""
+
+    id: UUID
+    kind: str
+    status: str
+    workspace: str
+    prompt: str
+    request: dict[str, Any]
+    attempt: int = Field(description="how often a worker has started this job")
+    progress: dict[str, int] | None = Field(description="the last step or token count that was reported")
+    last_seq: int = Field(description="the number of the last event; ask for events after it to go on")
+    position: int = Field(description="place in the queue; 1 is next, 0 is running or ended")
+    eta_s: float | None = Field(description="measured seconds to the end; null when nothing was measured yet")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: JobError | None
+    artifacts: list[UUID]
+    urls: JobUrls
+
+
+def snapshot(job: Job) -> JobSnapshot:
+    """Read the job's row, queue place and last progress."""
+    queue = selectors.queue_state(job)
+    last_seq, progress = eventlog.head(job.id)
+    api = f"{settings.BASE_URL}/api/v1/jobs/{job.id}"
+    return JobSnapshot(
+        id=job.id,
+        kind=job.kind,
+        status=job.status,
+        workspace=job.workspace.slug,
+        prompt=job.prompt,
+        request=job.request,
+        attempt=job.attempt,
+        progress=progress,
+        last_seq=last_seq,
+        position=queue.position,
+        eta_s=queue.eta_s,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        error=JobError(code=job.error_code, message=job.error_message) if job.error_code else None,
+        artifacts=list(job.artifacts.order_by("index").values_list("id", flat=True)),
+        urls=JobUrls(
+            self=api,
+            cancel=f"{api}/cancel",
+            events=f"{api}/events",
+            artifacts=f"{settings.BASE_URL}/api/v1/artifacts?job={job.id}",
+            page=settings.BASE_URL + reverse("job", args=[job.id]),
+        ),
+    )

@@ -1,0 +1,20 @@
+"""What the site does by itself, run by beat's own small worker: no lease and no message is lost for good."""
+
+from celery import shared_task
+
+from webapp.jobs import dispatch, selectors, services
+
+
+@shared_task(name="webapp.jobs.reap")
+def reap() -> None:
+    """Give jobs of silent workers to others, and end those that waited past their deadline."""
+    for job in selectors.expired_leases():
+        services.requeue(job, job.fence, reason="lease_expired")
+    for job in selectors.overdue():
+        services.expire(job)
+
+
+@shared_task(name="webapp.jobs.sweep_outbox")
+def sweep_outbox() -> None:
+    """Send what is queued and was never sent, or whose message may have been lost."""
+    dispatch.send(selectors.outbox())
