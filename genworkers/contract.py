@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
 
+VERSION = "0.1.0"
+
 TEXT_QUEUE = "text"
 IMAGE_QUEUE = "image"
 SITE_QUEUE = "site"

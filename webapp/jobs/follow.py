@@ -39,29 +39,30 @@ async def follow(job_id: UUID, after: int) -> AsyncIterator[dict[str, Any]]:
     await layer.group_add(events.group_of(job_id), channel)
     # One pending receive, kept over time-outs: cancelling it would end the subscription.
     wake = asyncio.ensure_future(layer.receive(channel))
+    is_quiet = True
     try:
         while True:
             found = await eventlog.read(client, job_id, after)
             if found.is_lost:
-                after = found.last_seq
-                state = await _snapshot(job_id)
+                after, state = found.last_seq, await _snapshot(job_id)
                 yield {"type": "offset_lost", "seq": after, "snapshot": state}
                 if state["finished_at"]:
                     return
-            for seq, event_json in [] if found.is_lost else found.events:
-                after = seq
-                event = json.loads(event_json)
+                continue
+            for seq, event_json in found.events:
+                after, event = seq, json.loads(event_json)
                 yield {"type": "event", "seq": seq, "event": event}
                 if event["kind"] in contract.FINAL_EVENT_KINDS:
                     return
-            if not found.events:
+            if is_quiet and not found.events:
                 state = await _snapshot(job_id)
                 if state["finished_at"] and state["last_seq"] <= after:  # ended, and the log never heard of it
                     yield {"type": "offset_lost", "seq": after, "snapshot": state}
                     return
                 yield {"type": "heartbeat", "seq": after} | {key: state[key] for key in ("status", "position", "eta_s")}
-            done, _ = await asyncio.wait({wake}, timeout=HEARTBEAT_S)
-            if done:
+            woken, _ = await asyncio.wait({wake}, timeout=HEARTBEAT_S)
+            is_quiet = not woken
+            if woken:
                 wake.result()
                 wake = asyncio.ensure_future(layer.receive(channel))
     finally:

@@ -141,15 +141,14 @@ def renew(claims: Sequence[Claim]) -> list[Claim]:
     """Extend the lease of every job that is still held.
 
     Returns:
-        The claims that are lost.
+        The claims whose work should stop: lost to somebody newer, or asked to cancel.
     """
     expires_at = timezone.now() + timedelta(seconds=settings.LEASE_S)
+    going_on = Job.objects.filter(status=Job.Status.RUNNING, cancel_requested_at__isnull=True)
     return [
         claim
         for claim in claims
-        if not Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
-            lease_expires_at=expires_at
-        )
+        if not going_on.filter(id=claim.job.id, fence=claim.fence).update(lease_expires_at=expires_at)
     ]
 
 
@@ -188,29 +187,33 @@ def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> 
     _tell(claim.job, *pieces, final, fence=claim.fence)
 
 
-def requeue(job: Job, fence: int, *, reason: str) -> bool:
+def requeue(job: Job, fence: int, *, error_code: str) -> bool:
     """Take a running job from its holder and let another worker try, or end it when all attempts are used.
 
     The fence rises, so the holder, should it still live, can no longer publish, store or finish.
 
+    Args:
+        error_code: why; becomes the job's error when no attempt is left.
+
     Returns:
         True if this call took the job.
     """
+    job.refresh_from_db(fields=["cancel_requested_at", "attempt"])
     if job.cancel_requested_at:
         return _end(job, fence, Job.Status.RUNNING, Job.Status.CANCELLED, "", "")
     if job.attempt >= settings.MAX_ATTEMPTS:
-        message = f"The worker was lost in each of {job.attempt} attempts. Try again; if it happens again, tell the operator."
-        return _end(job, fence, Job.Status.RUNNING, Job.Status.FAILED, "worker_lost", message)
+        message = f"All {job.attempt} attempts broke off. Try again; if it happens again, tell the operator this job's id."
+        return _end(job, fence, Job.Status.RUNNING, Job.Status.FAILED, error_code, message)
     with transaction.atomic():
         changed = Job.objects.filter(id=job.id, fence=fence, status=Job.Status.RUNNING).update(
             status=Job.Status.QUEUED, fence=F("fence") + 1, lease_expires_at=None, dispatched_at=None
         )
         if changed == 0:
             return False
-        queued = contract.Queued(attempt=job.attempt, reason=reason)
+        queued = contract.Queued(attempt=job.attempt, reason=error_code)
         transaction.on_commit(lambda: _tell(job, queued, fence=fence + 1), robust=True)
         dispatch.after_commit(job)
-    log.warning("job_requeued", job_id=str(job.id), attempt=job.attempt, reason=reason)
+    log.warning("job_requeued", job_id=str(job.id), attempt=job.attempt, reason=error_code)
     return True
 
 

@@ -9,7 +9,7 @@ from webapp.jobs import dispatch, selectors, services
 def reap() -> None:
     """Give jobs of silent workers to others, and end those that waited past their deadline."""
     for job in selectors.expired_leases():
-        services.requeue(job, job.fence, reason="lease_expired")
+        services.requeue(job, job.fence, error_code="worker_lost")
     for job in selectors.overdue():
         services.expire(job)
 

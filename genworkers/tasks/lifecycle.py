@@ -1,0 +1,190 @@
+"""From a delivered task to a finished job: claim, run, store, end. The one place that catches everything.
+
+`text.py` and `image.py` say what happens in between.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from uuid import UUID
+
+import structlog
+import uuid_utils.compat as uuid
+from django.utils import timezone
+
+from genworkers import contract
+from genworkers.engine.errors import EngineError
+from genworkers.engine.ticket import Ticket
+from genworkers.tasks import leases
+from webapp.catalog import selectors as catalog
+from webapp.gallery.services import ArtifactDraft
+from webapp.jobs import events, services
+from webapp.jobs.eventlog import FenceLostError
+from webapp.jobs.models import Job
+from webapp.jobs.services import Claim
+from webapp.provenance import services as provenance
+from webapp.provenance.services import GenerationFacts, SignedFile
+from webapp.safety import rules
+from webapp.safety import services as safety
+from webapp.safety.models import Action
+from webapp.safety.rules import ScreenResult
+
+log = structlog.get_logger(__name__)
+
+LIBRARIES = ("torch", "tokenizers", "safetensors", "pillow", "c2pa-python")
+VERSIONS = {"tessera": contract.VERSION, "python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+class BlockedError(Exception):
+    """The screen refused what the net made."""
+
+    def __init__(self, result: ScreenResult) -> None:
+        super().__init__(result.action)
+        self.result = result
+
+
+class StoppedError(Exception):
+    """The work ended early: cancelled, or past its deadline."""
+
+    def __init__(self, outcome: Job.Status) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+@dataclass
+class Run:
+    """One claimed job while it runs: what the work of a kind needs to report and to describe its results."""
+
+    claim: Claim
+    began: float = field(default_factory=time.monotonic)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def publish(self, *messages: contract.JobEvent, progress: dict[str, int] | None = None) -> bool:
+        """Tell the watchers, or with no message only look.
+
+        Returns:
+            Whether somebody asked to cancel.
+
+        Raises:
+            FenceLostError: somebody newer holds the job.
+        """
+        return events.publish(self.claim.job.id, self.claim.fence, messages, progress=progress).is_cancel_requested
+
+    def follow(self, ticket: Ticket[object], report: Callable[[], bool]) -> None:
+        """Let `report` hand on what the engine made, until the ticket ends; holds the lease meanwhile.
+
+        Args:
+            report: reads the ticket and publishes; returns whether to cancel.
+
+        Raises:
+            StoppedError: cancelled or past the deadline.
+        """
+        with leases.held(self.claim, stop=ticket.cancel):
+            try:
+                while not ticket.is_done:
+                    if report():
+                        ticket.cancel()
+            finally:
+                ticket.cancel()  # whatever went wrong here, the engine need not go on
+        self.timings["engine_s"] = round(time.monotonic() - self.began, 4)
+        if ticket.finish_reason == "cancelled":
+            raise StoppedError(Job.Status.CANCELLED)
+        if ticket.finish_reason == "deadline":
+            raise StoppedError(Job.Status.EXPIRED)
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds from now to the job's deadline."""
+        return (self.claim.job.deadline_at - timezone.now()).total_seconds()
+
+    def draft(
+        self,
+        index: int,
+        *,
+        data: bytes,
+        media_type: str,
+        seed: int,
+        output_verdict: ScreenResult,
+        thumbnail: bytes | None = None,
+        size_px: int | None = None,
+        num_tokens: int | None = None,
+        excerpt: str = "",
+    ) -> ArtifactDraft:
+        """One result, signed and described in full, ready for the gallery's door."""
+        job = self.claim.job
+        net = catalog.net(job.request["net"])
+        if net is None:
+            raise EngineError("net_not_loaded", f"The net {job.request['net']!r} was removed. Choose another net.")
+        verdicts = [rules.screen(job.prompt, workspace_id=job.workspace_id, stage="prompt"), output_verdict]
+        facts = GenerationFacts(
+            artifact_id=uuid.uuid7(),
+            job_id=job.id,
+            title=f"{job.kind} {index + 1}",
+            net=net.name,
+            checkpoint_sha256=net.sha256,
+            created_at=timezone.now(),
+            software_version=contract.VERSION,
+        )
+        began = time.monotonic()
+        original = provenance.sign(data, media_type, facts=facts)
+        small: SignedFile | None = None
+        if thumbnail is not None:
+            small = provenance.sign(thumbnail, "image/webp", facts=facts, parent=original)
+        waited = (job.started_at or job.created_at) - job.created_at
+        return ArtifactDraft(
+            artifact_id=facts.artifact_id,
+            job_id=job.id,
+            workspace_id=job.workspace_id,
+            created_by_id=job.created_by_id,
+            index=index,
+            kind=job.kind,
+            is_held=any(verdict.action == Action.REVIEW for verdict in verdicts),
+            prompt=job.prompt,
+            request=job.request,
+            seed=seed,
+            net=net.name,
+            checkpoint_sha256=net.sha256,
+            versions=VERSIONS,
+            timings=self.timings
+            | {"queued_s": round(waited.total_seconds(), 4), "sign_s": round(time.monotonic() - began, 4)},
+            width_px=size_px,
+            height_px=size_px,
+            num_tokens=num_tokens,
+            excerpt=excerpt,
+            original=original,
+            thumbnail=small,
+            verdicts=verdicts,
+            mark=provenance.UNMARKED,
+        )
+
+
+def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:
+    """Claim the job, do its work and end it; does nothing when somebody else holds it or it has ended."""
+    claim = services.claim(job_id, worker=worker)
+    if claim is None:
+        log.info("job_not_waiting", job_id=str(job_id))
+        return
+    with structlog.contextvars.bound_contextvars(job_id=str(job_id), fence=claim.fence):
+        try:
+            drafts = work(Run(claim))
+            services.complete(claim, drafts)
+        except FenceLostError:
+            log.warning("job_lost_to_another_worker")
+        except StoppedError as stopped:
+            services.finish(claim, stopped.outcome)
+        except BlockedError as blocked:
+            safety.record(job_id, [blocked.result])
+            services.finish(
+                claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE
+            )
+        except EngineError as error:
+            log.warning("engine_refused", code=error.code, message=error.message)
+            if error.may_retry:
+                services.requeue(claim.job, claim.fence, error_code=error.code)
+            else:
+                services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
+        except Exception:
+            log.exception("job_broke")
+            services.requeue(claim.job, claim.fence, error_code="internal_error")

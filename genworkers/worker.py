@@ -1,0 +1,43 @@
+"""`celery -A genworkers.worker worker -Q text` (or image): sets Django up, loads the nets of its queues, runs tasks."""
+
+import os
+from typing import Any
+
+import django
+from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+django.setup()
+
+from genworkers import contract  # noqa: E402  (after django.setup, as everything below)
+from genworkers.checkpoints import CheckpointError  # noqa: E402
+from genworkers.tasks import engines, image, leases, text  # noqa: E402
+from webapp.celery import app  # noqa: E402
+
+__all__ = ["app", "image", "text"]
+
+
+@celeryd_after_setup.connect
+def load_engines(instance: Any, **_: Any) -> None:
+    """Load the nets before the first task is taken; a worker without one has nothing to do and says so."""
+    for kind in contract.KINDS:
+        if contract.QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
+            continue
+        try:
+            names = engines.load(kind)
+        except CheckpointError as error:
+            raise SystemExit(f"A net cannot be loaded: {error}") from error
+        if not names:
+            raise SystemExit(f"No {kind} net is installed under TESSERA_NETS_DIR, so this worker has nothing to serve.")
+
+
+@worker_shutting_down.connect
+def hand_jobs_over(**_: Any) -> None:
+    """A job in hand goes back to the queue at once, not when its lease ends."""
+    leases.hand_over()
+
+
+@worker_shutdown.connect
+def close_engines(**_: Any) -> None:
+    """End the engine threads."""
+    engines.close()
