@@ -1,0 +1,24 @@
+"""Every site test has two nets installed, as manifests: the site never reads weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import SettingsWrapper
+
+MANIFESTS = {
+    "llama-tessera-text": {"kind": "text", "family": "decoder", "title": "Llama Tessera Text", "notice": "Built with Llama"},
+    "mosaic": {"kind": "image", "family": "mosaic", "title": "Mosaic", "styles": {"flat": "Flat"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def nets_dir(tmp_path: Path, settings: SettingsWrapper) -> Path:
+    """A folder of nets with one manifest per kind."""
+    facts = {"num_parameters": 1, "sha256": "c" * 64, "config": {}, "files": {}}
+    for name, manifest in MANIFESTS.items():
+        folder = tmp_path / "nets" / name
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"name": name} | facts | manifest))
+    settings.NETS_DIR = tmp_path / "nets"
+    return tmp_path / "nets"

@@ -1,0 +1,165 @@
+"""The stream of one job: what was logged before and after a watcher came, in order, none missing, none twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
+
+from genworkers import contract
+from tests.factories import JobFactory, MembershipFactory
+from webapp.accounts.models import User
+from webapp.asgi import application
+from webapp.jobs import eventlog, events, follow, services
+from webapp.jobs.models import Job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def piece(number: int) -> contract.TextPiece:
+    return contract.TextPiece(text=f"w{number} ", num_tokens=number)
+
+
+async def publish(job: Job, *messages: contract.JobEvent, fence: int = 0) -> None:
+    await sync_to_async(events.publish)(job.id, fence, messages)
+
+
+async def new_job(**fields: Any) -> Job:
+    return await sync_to_async(JobFactory.create)(**fields)
+
+
+async def collect(stream: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    async with asyncio.timeout(20):
+        return [message async for message in stream]
+
+
+def seqs(messages: list[dict[str, Any]]) -> list[int]:
+    return [message["seq"] for message in messages if message["type"] == "event"]
+
+
+async def test_a_late_watcher_gets_the_whole_log() -> None:
+    job = await new_job()
+    await publish(job, contract.Queued(), piece(1), piece(2), contract.Succeeded())
+    messages = await collect(follow.follow(job.id, 0))
+    assert seqs(messages) == [1, 2, 3, 4]
+    assert messages[-1]["event"] == {"kind": "succeeded"}
+
+
+async def test_a_watcher_who_comes_back_gets_what_it_missed() -> None:
+    job = await new_job()
+    await publish(job, contract.Queued(), piece(1), piece(2), contract.Succeeded())
+    assert seqs(await collect(follow.follow(job.id, 2))) == [3, 4]
+
+
+async def test_events_published_while_watchers_join_reach_each_exactly_once() -> None:
+    job = await new_job()
+
+    async def speak() -> None:
+        for number in range(60):
+            await publish(job, piece(number))
+            await asyncio.sleep(0.002)
+        await publish(job, contract.Succeeded())
+
+    async def join_late(number: int) -> list[dict[str, Any]]:
+        await asyncio.sleep(number * 0.02)
+        return await collect(follow.follow(job.id, 0))
+
+    *watched, _ = await asyncio.gather(*(join_late(number) for number in range(5)), speak())
+    for messages in watched:
+        assert seqs(messages) == list(range(1, 62))
+
+
+async def test_a_lost_wake_is_made_up_for_by_the_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "HEARTBEAT_S", 0.05)
+    job = await new_job()
+    watching = asyncio.create_task(collect(follow.follow(job.id, 0)))
+    await asyncio.sleep(0.2)
+    log_only = [event.model_dump_json() for event in (piece(1), contract.Succeeded())]
+    await sync_to_async(eventlog.append)(job.id, 0, log_only)
+    messages = await watching
+    assert seqs(messages) == [1, 2]
+    assert messages[0] | {"seq": 0} == {
+        "type": "heartbeat", "seq": 0, "status": "queued", "position": 1, "eta_s": None
+    }  # fmt: skip
+
+
+async def test_a_trimmed_log_says_so_and_sends_a_snapshot(redis_client: Any) -> None:
+    job = await new_job(status=Job.Status.SUCCEEDED)
+    await publish(job, *(piece(number) for number in range(1, 9)), contract.Succeeded())
+    redis_client.xtrim(f"tessera:job:{job.id}:log", maxlen=3, approximate=False)
+    (message,) = await collect(follow.follow(job.id, 2))
+    assert (message["type"], message["seq"]) == ("offset_lost", 9)
+    assert message["snapshot"]["status"] == "succeeded"
+
+
+async def test_a_seq_from_the_future_is_lost_not_waited_for() -> None:
+    job = await new_job(status=Job.Status.SUCCEEDED)
+    await publish(job, piece(1), contract.Succeeded())
+    (message,) = await collect(follow.follow(job.id, 50))
+    assert (message["type"], message["seq"]) == ("offset_lost", 2)
+
+
+async def test_a_job_whose_last_event_never_reached_the_log_ends_with_a_snapshot() -> None:
+    job = await new_job(status=Job.Status.CANCELLED)
+    await publish(job, piece(1))
+    messages = await collect(follow.follow(job.id, 0))
+    assert [message["type"] for message in messages] == ["event", "offset_lost"]
+    assert messages[-1]["snapshot"]["status"] == "cancelled"
+
+
+def cookie_of(user: User) -> bytes:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    assert isinstance(client.session, SessionStore)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
+
+
+async def socket(job_id: Any, user: User | None, query: str = "") -> WebsocketCommunicator:
+    headers = [(b"origin", b"http://localhost"), (b"host", b"localhost")]
+    if user is not None:
+        headers.append((b"cookie", await sync_to_async(cookie_of)(user)))
+    return WebsocketCommunicator(application, f"/ws/jobs/{job_id}/{query}", headers=headers)
+
+
+async def test_a_member_reads_the_job_through_the_socket_to_its_end() -> None:
+    member = await sync_to_async(MembershipFactory.create)()
+    job = await new_job(workspace=member.workspace, created_by=member.user)
+    communicator = await socket(job.id, member.user, "?after=1")
+    await publish(job, contract.Queued(), piece(1))
+    assert (await communicator.connect())[0]
+    assert (await communicator.receive_json_from(5))["seq"] == 2
+    await sync_to_async(services.cancel)(job)
+    message = await communicator.receive_json_from(5)
+    while message["type"] == "heartbeat":
+        message = await communicator.receive_json_from(5)
+    assert message == {"type": "event", "seq": 3, "event": {"kind": "cancelled"}}
+    assert (await communicator.receive_output(5))["code"] == 1000
+
+
+@pytest.mark.parametrize("whose", ["unknown", "foreign"])
+async def test_the_socket_of_a_foreign_or_unknown_job_is_closed_as_not_found(whose: str) -> None:
+    member = await sync_to_async(MembershipFactory.create)()
+    job = await new_job()
+    job_id = job.id if whose == "foreign" else "01900000-0000-7000-8000-000000000000"
+    communicator = await socket(job_id, member.user)
+    await communicator.connect()
+    assert (await communicator.receive_output(5))["code"] == 4404
+
+
+async def test_a_socket_without_a_session_is_closed_as_not_signed_in() -> None:
+    communicator = await socket((await new_job()).id, None)
+    await communicator.connect()
+    assert (await communicator.receive_output(5))["code"] == 4401
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "9" * 19])
+async def test_a_malformed_offset_is_refused(after: str) -> None:
+    member = await sync_to_async(MembershipFactory.create)()
+    communicator = await socket((await new_job()).id, member.user, f"?after={after}")
+    await communicator.connect()
+    assert (await communicator.receive_output(5))["code"] == 4400
