@@ -1,9 +1,12 @@
 """A user's mistake, said once: a code, where it stands, and what to do. Rendered by `middleware.py` and the API."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from genworkers import contract
 
 
 class AppError(Exception):
@@ -39,46 +42,122 @@ def not_found(what: str) -> AppError:
     return AppError("not_found", 404, f"There is no such {what} here.")
 
 
-_LIMIT_WORDS = {
-    "ge": "at least {}",
-    "gt": "more than {}",
-    "le": "at most {}",
-    "lt": "less than {}",
-    "min_length": "at least {} long",
-    "max_length": "at most {} long",
-    "expected": "one of {}",
-    "expected_tags": "one of {}",
-}
 MAX_ECHO_CHARS = 100
+MAX_PROBLEMS = 20
 
 
-def _echo(value: object) -> str:
+def allowed_of(model: type[BaseModel]) -> dict[str, str]:
+    """Field name to the whole allowed range in plain words ("1 to 1024 tokens"), from the model's own limits.
+
+    >>> from genworkers import contract
+    >>> allowed_of(contract.ImageRequest)["size_px"], allowed_of(contract.TextRequest)["top_p"]
+    ('512 or 1024 px', 'more than 0, at most 1')
+    """
+    return {name: _range_in_words(field) for name, field in model.model_fields.items()}
+
+
+def _range_in_words(field: FieldInfo) -> str:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    unit = f" {extra['unit']}" if "unit" in extra else ""
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(str(value) for value in get_args(field.annotation)) + unit
+    limits = _limits(field.metadata)
+    words = _between(limits, "gt", "ge", "le", unit) or _between(limits, "", "min_length", "max_length", " characters")
+    if get_origin(field.annotation) is not list:
+        return words
+    (item,) = get_args(field.annotation)
+    item_words = _between(_limits(getattr(item, "__metadata__", ())), "", "min_length", "max_length", " characters")
+    return words.replace(" characters", f" texts of {item_words}")
+
+
+def _limits(metadata: Iterable[object]) -> dict[str, Any]:
+    names = ("gt", "ge", "le", "min_length", "max_length")
+    return {
+        name: getattr(entry, name) for entry in metadata for name in names if getattr(entry, name, None) is not None
+    }
+
+
+def _between(limits: Mapping[str, Any], above: str, least: str, most: str, unit: str) -> str:
+    low, high = limits.get(least), limits.get(most)
+    if above in limits:
+        return f"more than {limits[above]:g}" + ("" if high is None else f", at most {high:g}") + unit
+    if high is None:
+        return "" if low is None else f"at least {_number(low)}{unit}"
+    if low is None:
+        return f"at most {_number(high)}{unit}"
+    return f"{_number(low)} to {_number(high)}{unit}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def echo(value: object) -> str:
+    """What was sent, short enough and clean enough to show: no NUL, no unpaired surrogate."""
     text = value if isinstance(value, str) else repr(value)
     text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     return text if len(text) <= MAX_ECHO_CHARS else f"{text[:MAX_ECHO_CHARS]}... ({len(text)} characters)"
 
 
-def invalid_request(error: ValidationError, allowed_of: Mapping[str, str] | None = None) -> AppError:
+_REQUEST_OF_KIND: dict[str, type[BaseModel]] = {"text": contract.TextRequest, "image": contract.ImageRequest}
+_SOURCES = ("body", "payload", "query", "header", "path")
+
+
+def invalid_request(error: ValidationError, allowed: Mapping[str, str] | None = None) -> AppError:
     """The 422 that names every wrong field, its value and what is allowed.
 
     Args:
         error: what pydantic found.
-        allowed_of: field name to the whole allowed range in words, preferred over the one broken limit.
+        allowed: field name to the whole allowed range in words, as `allowed_of` gives it; may be left out
+            when the error comes from the contract's union of requests.
     """
-    problems = []
-    for found in error.errors(include_url=False):
-        path = [str(part) for part in found["loc"] if part not in ("text", "image", "body", "payload")]
-        field = ".".join(path) or "body"
-        context = found.get("ctx", {})
-        limits = [words.format(context[name]) for name, words in _LIMIT_WORDS.items() if name in context]
-        problems.append(
-            {
-                "field": field,
-                "code": "unknown_field" if found["type"] == "extra_forbidden" else found["type"],
-                "message": found["msg"].removeprefix("Value error, "),
-                "value": _echo(found["input"]),
-                "allowed": (allowed_of or {}).get(field) or ", ".join(limits),
-            }
-        )
+    found: list[dict[str, Any]] = [dict(entry) for entry in error.errors(include_url=False)[:MAX_PROBLEMS]]
+    return invalid_fields([_problem(entry, allowed or _allowed_by_kind(entry["loc"])) for entry in found])
+
+
+def _allowed_by_kind(location: tuple[int | str, ...]) -> dict[str, str]:
+    models = [model for kind, model in _REQUEST_OF_KIND.items() if kind in location]
+    return allowed_of(models[0]) if models else {}
+
+
+def invalid_fields(problems: list[dict[str, Any]]) -> AppError:
+    """The 422 for problems that are known already: field, code, message, value, allowed."""
     summary = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
     return AppError("invalid_request", 422, summary, problems=problems)
+
+
+def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any]:
+    path = [str(part) for part in found["loc"]]
+    while path and path[0] in (*_REQUEST_OF_KIND, *_SOURCES):
+        path = path[1:]
+    code, value, message = found["type"], found["input"], found["msg"].removeprefix("Value error, ")
+    context = found.get("ctx", {})
+    words = allowed.get(".".join(path)) or allowed.get(path[0] if path else "", "")
+    if code.startswith("union_tag"):
+        path, value = ["kind"], value.get("kind") if isinstance(value, dict) else value
+        words, message = " or ".join(_REQUEST_OF_KIND), "say what to make"
+    elif code == "extra_forbidden":
+        code, message = "unknown_field", "there is no such field"
+        words = f"one of {', '.join(allowed)}" if allowed else ""
+    elif code == "missing":
+        value, message = "", "this is needed"
+    elif not words:
+        words = ", ".join(text.format(context[name]) for name, text in _LIMIT_WORDS.items() if name in context)
+    return {
+        "field": echo(".".join(path)) or "body",
+        "code": code,
+        "message": message,
+        "value": echo(value),
+        "allowed": words,
+    }
+
+
+_LIMIT_WORDS = {
+    "ge": "at least {}",
+    "gt": "more than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "min_length": "at least {} characters",
+    "max_length": "at most {} characters",
+    "expected": "one of {}",
+}
