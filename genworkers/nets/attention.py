@@ -1,0 +1,66 @@
+"""Causal self-attention with rotary positions and grouped heads: whole sequences, no cache.
+
+`decoder.py` uses it in training; serving with a cache calls `project` and `finish` around its own
+attention over the cached keys and values.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genworkers.nets.layers import RMSNorm, rotate
+
+
+class CausalAttention(nn.Module):
+    """Multi-head attention where a token sees itself and what came before.
+
+    Grouped heads: Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models"
+    (arXiv:2305.13245), section 2.2. Normalised queries and keys: Dehghani et al. 2023, "Scaling
+    Vision Transformers to 22 Billion Parameters" (arXiv:2302.05442), section 2.
+    Differs from the papers: RMSNorm instead of LayerNorm on queries and keys, before the rotation.
+
+    Args:
+        width: of the residual stream.
+        num_heads: query heads.
+        num_kv_heads: key and value heads; divides num_heads.
+        head_width: of one head.
+        norm_eps: of the query and key norms.
+    """
+
+    def __init__(self, width: int, num_heads: int, num_kv_heads: int, head_width: int, norm_eps: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.num_kv_heads = num_kv_heads
+        self.head_width = head_width
+        self.qkv = nn.Linear(width, (num_heads + 2 * num_kv_heads) * head_width, bias=False)
+        self.out = nn.Linear(num_heads * head_width, width, bias=False)
+        self.query_norm = RMSNorm(head_width, norm_eps)
+        self.key_norm = RMSNorm(head_width, norm_eps)
+
+    def project(self, x: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ready for attention.
+
+        Args:
+            x: (B, T, width), normalised.
+            cosines: broadcastable to (B, 1, T, head_width/2).
+            sines: the same.
+
+        Returns:
+            queries (B, num_heads, T, head_width); keys and values (B, num_kv_heads, T, head_width).
+        """
+        batch, num_tokens, _ = x.shape
+        heads = self.qkv(x).view(batch, num_tokens, -1, self.head_width).transpose(1, 2)
+        queries, keys, values = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
+        return rotate(self.query_norm(queries), cosines, sines), rotate(self.key_norm(keys), cosines, sines), values
+
+    def finish(self, attended: Tensor) -> Tensor:
+        """(B, num_heads, T, head_width) of attended values to (B, T, width)."""
+        batch, _, num_tokens, _ = attended.shape
+        return F.linear(attended.transpose(1, 2).reshape(batch, num_tokens, -1), self.out.weight)
+
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+        """(B, T, width) normalised in, (B, T, width) out."""
+        queries, keys, values = self.project(x, cosines, sines)
+        attended = F.scaled_dot_product_attention(
+            queries, keys, values, is_causal=True, enable_gqa=self.num_kv_heads != self.num_heads
+        )
+        return self.finish(attended)

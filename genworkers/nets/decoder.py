@@ -1,0 +1,117 @@
+"""The text net: a decoder-only Transformer. `Decoder.forward` for training, `Decoder.step` for serving."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genworkers.nets.attention import CausalAttention
+from genworkers.nets.layers import RMSNorm, SquaredReluMLP, rotary_table
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Sizes of a decoder.
+
+    Args:
+        logit_cap: logits are squeezed into +-cap by `cap * tanh(x / cap)`; 0 leaves them alone.
+    """
+
+    vocab_size: int
+    context_tokens: int
+    width: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_width: int
+    mlp_width: int
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-6
+    logit_cap: float = 15.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not fit together."""
+        for name in ("vocab_size", "context_tokens", "width", "num_layers", "num_heads", "num_kv_heads", "mlp_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
+
+
+class Block(nn.Module):
+    """One layer: attention, then MLP, each on a normalised copy of the residual stream."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.width, config.norm_eps)
+        self.attention = CausalAttention(
+            config.width, config.num_heads, config.num_kv_heads, config.head_width, config.norm_eps
+        )
+        self.mlp_norm = RMSNorm(config.width, config.norm_eps)
+        self.mlp = SquaredReluMLP(config.width, config.mlp_width)
+
+    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+        """(B, T, D) in, (B, T, D) out."""
+        x = x + self.attention(self.attention_norm(x), cosines, sines)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Decoder(nn.Module):
+    """Token ids to logits of the next token; the embedding is also the output head.
+
+    Logit cap: Gemma Team 2024, "Gemma 2" (arXiv:2408.00118), section 2.
+    """
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocab_size, config.width)
+        self.embed_norm = RMSNorm(config.width, config.norm_eps)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.final_norm = RMSNorm(config.width, config.norm_eps)
+        cosines, sines = rotary_table(config.context_tokens, config.head_width, config.rope_theta)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+
+    def init_weights(self, generator: torch.Generator) -> None:
+        """Fill the weights for training: every block starts as the identity (zero output matrices)."""
+        nn.init.normal_(self.embed.weight, std=0.02, generator=generator)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for matrix in (block.attention.qkv.weight, block.mlp.up.weight):
+                nn.init.normal_(matrix, std=matrix.shape[1] ** -0.5, generator=generator)
+            nn.init.zeros_(block.attention.out.weight)
+            nn.init.zeros_(block.mlp.down.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits after every position.
+
+        Args:
+            ids: (B, T) int64, T at most `config.context_tokens`; every row starts at position 0.
+
+        Returns:
+            (B, T, V) float.
+        """
+        return self.head(self.hidden(ids))
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """(B, T) ids to the normalised last residual stream (B, T, D), before the head."""
+        num_tokens = ids.shape[1]
+        if num_tokens > self.config.context_tokens:
+            raise ValueError(f"at most {self.config.context_tokens} tokens fit, got {num_tokens}")
+        cosines, sines = self.cosines[:num_tokens], self.sines[:num_tokens]  # (T, head_width/2)
+        x = self.embed_norm(self.embed(ids))  # (B, T, D)
+        for block in self.blocks:
+            x = block(x, cosines, sines)
+        normalised: Tensor = self.final_norm(x)
+        return normalised
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """(..., D) normalised residual stream to (..., V) logits."""
+        logits = F.linear(hidden, self.embed.weight)
+        cap = self.config.logit_cap
+        return logits if cap == 0 else cap * torch.tanh(logits / cap)

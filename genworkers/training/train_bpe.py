@@ -1,0 +1,28 @@
+"""Train the text net's tokenizer: `python -m genworkers.training.train_bpe --out runs/text/tokenizer.json`."""
+
+import argparse
+from pathlib import Path
+
+from genworkers.codecs.text_bpe import train_bpe
+from genworkers.training.text_data import find_data_folder, read_stories
+
+
+def main() -> None:
+    """Learn merges from the stories and their prompts, held-out documents left out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--vocab-size", type=int, default=4096)
+    arguments = parser.parse_args()
+
+    stories = [story for story in read_stories(find_data_folder()) if not story.is_held_out]
+    texts = [text for story in stories for text in (story.text, *story.prompts)]
+    codec = train_bpe(texts, arguments.vocab_size)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    codec.save(arguments.out)
+    num_chars = sum(len(story.text) for story in stories)
+    num_tokens = sum(len(ids) for ids in codec.encode_many([story.text for story in stories]))
+    print(f"{len(stories)} stories, {num_chars} characters, {num_tokens} tokens, {num_chars / num_tokens:.3f} a token")
+
+
+if __name__ == "__main__":
+    main()
