@@ -116,7 +116,9 @@ class ImageRequest(_Request):
         min_length=1, max_length=500, title="Prompt", description="What to draw.", examples=["a red apple"]
     )
     net: str = Field(default="mosaic", min_length=1, max_length=100, title="Net")
-    style: str = Field(default="flat", min_length=1, max_length=50, title="Style", description="The look of the picture.")
+    style: str = Field(
+        default="flat", min_length=1, max_length=50, title="Style", description="The look of the picture."
+    )
     num_images: int = Field(default=1, ge=1, le=4, title="Pictures", description="How many pictures to draw.")
     num_steps: int = Field(
         default=12,

@@ -61,7 +61,7 @@ def read_environment() -> Environment:
         return Environment()
     except ValidationError as error:
         lines = [
-            f"{PREFIX}{'.'.join(str(part) for part in problem['loc']).upper()} is {problem['input']!r}: {problem['msg']}."
+            f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: {problem['msg']}."
             for problem in error.errors()
         ]
         raise SystemExit("\n".join(lines)) from error

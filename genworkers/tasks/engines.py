@@ -1,11 +1,12 @@
 """The engines of this worker process, one per net, loaded before the first task and closed after the last."""
 
+from django.conf import settings
+
 from genworkers import contract
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine, load_image_engine
 from genworkers.engine.text_engine import TextEngine, load_text_engine
 from webapp.catalog import selectors as catalog
-from django.conf import settings
 
 _text: dict[str, TextEngine] = {}
 _image: dict[str, ImageEngine] = {}
@@ -53,4 +54,4 @@ def close() -> None:
 
 
 def _not_served(net: str) -> EngineError:
-    return EngineError("net_not_loaded", f"No worker serves the net {net!r} any more. Choose another net and try again.")
+    return EngineError("net_not_loaded", f"No worker serves the net {net!r} any more. Choose another net.")

@@ -1,7 +1,7 @@
 """Image jobs: pass a small preview of every step on, then sign and keep the pictures."""
 
-from collections.abc import Sequence
 from base64 import b64encode
+from collections.abc import Sequence
 from uuid import UUID
 
 from celery import Task, shared_task

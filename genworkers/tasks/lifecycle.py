@@ -34,7 +34,8 @@ from webapp.safety.rules import ScreenResult
 log = structlog.get_logger(__name__)
 
 LIBRARIES = ("torch", "tokenizers", "safetensors", "pillow", "c2pa-python")
-VERSIONS = {"tessera": contract.VERSION, "python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+VERSIONS = {"tessera": contract.VERSION, "python": platform.python_version()}
+VERSIONS |= {name: version(name) for name in LIBRARIES}
 
 
 class BlockedError(Exception):

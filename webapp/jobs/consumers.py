@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from urllib.parse import parse_qs
 
+import redis
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from webapp.jobs.follow import follow, watchable
@@ -11,6 +12,7 @@ from webapp.jobs.follow import follow, watchable
 NOT_SIGNED_IN = 4401
 BAD_REQUEST = 4400
 NOT_FOUND = 4404
+TRY_AGAIN_LATER = 1013
 
 
 class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
@@ -34,9 +36,13 @@ class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self.stream = asyncio.create_task(self._stream(job_id, int(after)))
 
     async def _stream(self, job_id: Any, after: int) -> None:
-        async for message in follow(job_id, after):
-            await self.send_json(message)
-        await self.close()
+        try:
+            async for message in follow(job_id, after):
+                await self.send_json(message)
+        except redis.RedisError:  # the log is away for a moment; the browser comes back by itself
+            await self.close(TRY_AGAIN_LATER)
+        else:
+            await self.close()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Watchers have nothing to say; what they send is dropped."""

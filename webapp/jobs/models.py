@@ -59,8 +59,7 @@ class Job(models.Model):
                 name="job_is_finished_exactly_when_it_has_ended",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["queued", "running", "succeeded", "cancelled", "expired"])
-                | ~Q(error_code=""),
+                condition=Q(status__in=["queued", "running", "succeeded", "cancelled", "expired"]) | ~Q(error_code=""),
                 name="bad_ending_has_a_code",
             ),
             models.CheckConstraint(condition=Q(fence__gte=F("attempt")), name="fence_is_at_least_attempt"),

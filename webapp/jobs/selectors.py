@@ -53,10 +53,10 @@ def queue_state(job: Job) -> QueueState:
     """Where the job stands and when it should be done, from the run times of recent jobs of its kind."""
     if not job.is_open:
         return QueueState(0, None)
-    waiting = Job.objects.filter(kind=job.kind, status=Job.Status.QUEUED)
     position = 0
     if job.status == Job.Status.QUEUED:
-        position = 1 + waiting.filter(Q(created_at__lt=job.created_at) | Q(created_at=job.created_at, id__lt=job.id)).count()
+        came_before = Q(created_at__lt=job.created_at) | Q(created_at=job.created_at, id__lt=job.id)
+        position = 1 + Job.objects.filter(came_before, kind=job.kind, status=Job.Status.QUEUED).count()
     run_s = _recent_run_s(job.kind)
     if run_s is None:
         return QueueState(position, None)
@@ -67,9 +67,9 @@ def queue_state(job: Job) -> QueueState:
 
 
 def _recent_run_s(kind: str) -> float | None:
-    recent = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED).order_by("-created_at").values("id")[:RECENT_JOBS]
+    succeeded = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED).order_by("-created_at")
     run_time = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
-    mean = Job.objects.filter(id__in=list(recent.values_list("id", flat=True))).aggregate(mean=Avg(run_time))["mean"]
+    mean = succeeded.annotate(run_time=run_time)[:RECENT_JOBS].aggregate(mean=Avg("run_time"))["mean"]
     return mean.total_seconds() if mean is not None else None
 
 

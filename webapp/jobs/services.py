@@ -49,7 +49,11 @@ class Claim:
 
 
 def submit(
-    *, user: User, workspace: Workspace, request: contract.TextRequest | contract.ImageRequest, api_key: ApiKey | None = None
+    *,
+    user: User,
+    workspace: Workspace,
+    request: contract.TextRequest | contract.ImageRequest,
+    api_key: ApiKey | None = None,
 ) -> Job:
     """Take a checked request in: screen it, write the row, and send it after commit.
 
@@ -103,7 +107,13 @@ def _check_net(request: contract.TextRequest | contract.ImageRequest) -> None:
 
 def _unknown(field: str, value: str, known: Sequence[str]) -> AppError:
     allowed = f"one of {', '.join(known)}" if known else "none is installed"
-    problem = {"field": field, "code": f"{field}_unknown", "message": f"there is no such {field}", "value": value, "allowed": allowed}
+    problem = {
+        "field": field,
+        "code": f"{field}_unknown",
+        "message": f"there is no such {field}",
+        "value": value,
+        "allowed": allowed,
+    }
     return AppError(f"{field}_unknown", 422, f"There is no {field} {value!r} here; {allowed}.", problems=[problem])
 
 
@@ -202,7 +212,7 @@ def requeue(job: Job, fence: int, *, error_code: str) -> bool:
     if job.cancel_requested_at:
         return _end(job, fence, Job.Status.RUNNING, Job.Status.CANCELLED, "", "")
     if job.attempt >= settings.MAX_ATTEMPTS:
-        message = f"All {job.attempt} attempts broke off. Try again; if it happens again, tell the operator this job's id."
+        message = f"All {job.attempt} attempts broke off. Try again; if that fails too, tell the operator the job's id."
         return _end(job, fence, Job.Status.RUNNING, Job.Status.FAILED, error_code, message)
     with transaction.atomic():
         changed = Job.objects.filter(id=job.id, fence=fence, status=Job.Status.RUNNING).update(
@@ -257,7 +267,8 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
         rows = rows.filter(fence=fence)
     changed = rows.update(status=outcome, error_code=code, error_message=message, finished_at=timezone.now())
     if changed:
-        _tell(job, _FINAL_EVENTS[outcome](code, message), fence=Job.objects.values_list("fence", flat=True).get(id=job.id))
+        newest_fence = Job.objects.values_list("fence", flat=True).get(id=job.id)
+        _tell(job, _FINAL_EVENTS[outcome](code, message), fence=newest_fence)
     return changed == 1
 
 
