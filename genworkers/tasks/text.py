@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import Task, shared_task
 
 from genworkers import contract
+from genworkers.engine.errors import EngineError
 from genworkers.tasks import engines, lifecycle
 from genworkers.tasks.lifecycle import BlockedError, Run
 from webapp.gallery.services import ArtifactDraft
@@ -55,6 +56,10 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         return run.publish(contract.TextPiece(text=piece, num_tokens=num_tokens), progress=progress)
 
     run.follow(ticket, report)
+    if not text:
+        raise EngineError(
+            "nothing_written", "The net ended before the first word. Remove a stop string or change the seed."
+        )
     verdict = rules.screen(text, workspace_id=job.workspace_id, stage="output")
     if verdict.action == Action.BLOCK:
         raise BlockedError(verdict)
@@ -62,7 +67,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         run.draft(
             0,
             data=text.encode(),
-            media_type="text/plain",
+            media_type="text/plain; charset=utf-8",
             seed=seed,
             output_verdict=verdict,
             num_tokens=num_tokens,

@@ -1,0 +1,38 @@
+"""An engine without a net: speaks the engine's interface, one item per call of `step`, or all at once."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from genworkers import contract
+from genworkers.engine.ticket import Ticket
+
+Item = TypeVar("Item")
+Script = Callable[[Ticket[Item]], None]
+
+
+class FakeEngine(Generic[Item]):
+    """Answers every request by a script, in the caller's thread, and keeps the tickets it gave."""
+
+    def __init__(self, script: Script[Item]) -> None:
+        self._script = script
+        self.tickets: list[Ticket[Item]] = []
+
+    def submit(
+        self, request: contract.TextRequest | contract.ImageRequest, *, seed: int, deadline_s: float
+    ) -> Ticket[Item]:
+        """A ticket on which the script has already said what it has to say."""
+        ticket: Ticket[Item] = Ticket(deadline_s=deadline_s)
+        self.tickets.append(ticket)
+        self._script(ticket)
+        return ticket
+
+
+def saying(items: Sequence[Item]) -> Script[Item]:
+    """A script that puts these items and finishes."""
+
+    def script(ticket: Ticket[Item]) -> None:
+        for item in items:
+            ticket.put(item)
+        ticket.finish("stop")
+
+    return script

@@ -1,0 +1,194 @@
+"""From a delivered task to a finished job, with a fake engine and everything else real: rows, Redis, signatures."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from genworkers import contract
+from genworkers.engine.errors import EngineError
+from genworkers.engine.image_engine import ImageResult, ImageStep
+from genworkers.engine.text_engine import TextStep
+from genworkers.engine.ticket import Ticket
+from genworkers.tasks import engines
+from genworkers.tasks.image import generate_image
+from genworkers.tasks.text import generate_text
+from tests.bridge.fake_engine import FakeEngine, saying
+from tests.factories import BlockedTermFactory, JobFactory
+from webapp.gallery import selectors as gallery
+from webapp.gallery.models import Artifact, ArtifactFile
+from webapp.jobs import services
+from webapp.jobs.models import Job
+from webapp.provenance import services as provenance
+from webapp.safety.models import Verdict
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Serve = Callable[[FakeEngine[Any]], FakeEngine[Any]]
+
+WORDS = [TextStep("Once ", 1, None), TextStep("upon a time.", 4, "stop")]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
+    def put_in_place(engine: FakeEngine[Any]) -> FakeEngine[Any]:
+        monkeypatch.setattr(engines, "text_engine", lambda net: engine)
+        monkeypatch.setattr(engines, "image_engine", lambda net: engine)
+        return engine
+
+    return put_in_place
+
+
+def events_of(job: Job, redis_client: Any) -> list[contract.JobEvent]:
+    entries = redis_client.xrange(f"tessera:job:{job.id}:log")
+    return [contract.JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+
+
+def run(job: Job) -> Job:
+    task = generate_text if job.kind == "text" else generate_image
+    task.apply(args=[str(job.id)])
+    job.refresh_from_db()
+    return job
+
+
+def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serve: Serve, redis_client: Any) -> None:
+    serve(FakeEngine(saying(WORDS)))
+    job = run(JobFactory.create())
+    assert job.status == Job.Status.SUCCEEDED
+    heard = events_of(job, redis_client)
+    assert [event.kind for event in heard] == ["started", "text", "stored", "succeeded"]
+    artifact = Artifact.objects.get(job=job)
+    assert artifact.mark.scheme == "none"
+    assert {verdict.stage for verdict in Verdict.objects.filter(artifact=artifact)} == {"prompt", "output"}
+    assert artifact.timings.keys() >= {"queued_s", "first_token_s", "engine_s", "sign_s"}
+    assert artifact.versions.keys() >= {"tessera", "python", "torch"}
+    data = gallery.open_file(artifact, ArtifactFile.Role.ORIGINAL).read()
+    sidecar = gallery.open_file(artifact, ArtifactFile.Role.SIDECAR).read()
+    assert data.decode() == "Once upon a time." == "".join(e.text for e in heard if isinstance(e, contract.TextPiece))
+    report = provenance.read(data, "text/plain", sidecar)
+    assert (report.state, report.is_ours) == ("valid", True)
+
+
+def test_an_image_job_shows_every_step_and_stores_every_picture_with_a_signed_thumbnail(
+    serve: Serve, redis_client: Any
+) -> None:
+    small, large = np.zeros((64, 64, 4), np.uint8), np.zeros((512, 512, 4), np.uint8)
+    items: list[ImageStep | ImageResult] = [
+        ImageStep(index, step, 4, step * 16, 64, small) for step in range(1, 5) for index in (0, 1)
+    ]
+    items += [ImageResult(index, 7 + index, large) for index in (0, 1)]
+    serve(FakeEngine(saying(items)))
+    job = run(JobFactory.create(kind="image", prompt="a red apple"))
+    assert job.status == Job.Status.SUCCEEDED
+    heard = events_of(job, redis_client)
+    assert [(e.index, e.step) for e in heard if isinstance(e, contract.Preview)] == [
+        (index, step) for step in range(1, 5) for index in (0, 1)
+    ]
+    assert [artifact.seed for artifact in Artifact.objects.filter(job=job).order_by("index")] == [7, 8]
+    for file in ArtifactFile.objects.filter(artifact__job=job):
+        data = gallery.open_file(file.artifact, file.role).read()
+        assert provenance.read(data, file.media_type).is_ours
+
+
+def test_a_task_that_is_delivered_twice_leaves_one_artifact(serve: Serve) -> None:
+    serve(FakeEngine(saying(WORDS)))
+    job = JobFactory.create()
+    run(job)
+    run(job)
+    assert Artifact.objects.filter(job=job).count() == 1
+
+
+def test_a_holder_that_lost_the_job_neither_publishes_nor_stores(serve: Serve, redis_client: Any) -> None:
+    def lose_it(ticket: Ticket[TextStep]) -> None:
+        held = Job.objects.get()
+        assert services.requeue(held, held.fence, error_code="worker_lost")
+        saying(WORDS)(ticket)
+
+    serve(FakeEngine(lose_it))
+    job = run(JobFactory.create())
+    assert job.status == Job.Status.QUEUED
+    assert [event.kind for event in events_of(job, redis_client)] == ["queued"]
+    assert not Artifact.objects.exists()
+
+
+def test_a_cancelled_job_ends_cancelled_and_stores_nothing(serve: Serve) -> None:
+    def cancelled_meanwhile(ticket: Ticket[TextStep]) -> None:
+        services.cancel(Job.objects.get())
+        ticket.put(WORDS[0])
+
+    def step(ticket: Ticket[TextStep]) -> None:
+        cancelled_meanwhile(ticket)
+        original = ticket.cancel
+
+        def cancel() -> None:
+            original()
+            ticket.finish("cancelled")
+
+        ticket.cancel = cancel  # type: ignore[method-assign]
+
+    serve(FakeEngine(step))
+    assert run(JobFactory.create()).status == Job.Status.CANCELLED
+    assert not Artifact.objects.exists()
+
+
+def test_a_deadline_in_mid_job_expires_it(serve: Serve) -> None:
+    serve(FakeEngine(lambda ticket: ticket.finish("deadline")))
+    job = run(JobFactory.create())
+    assert (job.status, job.error_code) == (Job.Status.EXPIRED, "deadline_passed")
+
+
+def test_what_the_engine_refuses_fails_with_its_words(serve: Serve) -> None:
+    error = EngineError("prompt_too_long", "The prompt has 900 tokens; this net reads 512. Shorten it.")
+    serve(FakeEngine(lambda ticket: ticket.fail(error)))
+    job = run(JobFactory.create())
+    assert (job.status, job.error_code, job.error_message) == (Job.Status.FAILED, "prompt_too_long", error.message)
+
+
+def test_what_may_be_retried_goes_back_to_the_queue(serve: Serve) -> None:
+    serve(FakeEngine(lambda ticket: ticket.fail(EngineError("engine_dead", "The engine died.", may_retry=True))))
+    job = run(JobFactory.create())
+    assert (job.status, job.attempt, job.fence) == (Job.Status.QUEUED, 1, 2)
+
+
+def test_a_bug_sends_the_job_back_and_at_last_fails_it(serve: Serve, settings: Any) -> None:
+    settings.MAX_ATTEMPTS = 2
+
+    def break_down(ticket: Ticket[TextStep]) -> None:
+        raise KeyError("a bug")
+
+    serve(FakeEngine(break_down))
+    job = JobFactory.create()
+    assert run(job).status == Job.Status.QUEUED
+    job = run(job)
+    assert (job.status, job.error_code) == (Job.Status.FAILED, "internal_error")
+    assert "2 attempts" in job.error_message
+
+
+def test_a_blocked_word_in_the_output_is_never_shown_nor_kept(serve: Serve, redis_client: Any) -> None:
+    serve(FakeEngine(saying([TextStep("Once ", 1, None), TextStep("the troll spoke", 4, "stop")])))
+    job = JobFactory.create()
+    BlockedTermFactory.create(workspace=job.workspace, term="troll")
+    assert run(job).status == Job.Status.BLOCKED
+    assert [event.kind for event in events_of(job, redis_client)] == ["started", "blocked"]
+    assert Verdict.objects.get(job=job, stage="output").matched == ["troll"]
+    assert not Artifact.objects.exists()
+
+
+def test_an_output_for_review_is_stored_held_and_not_shown(serve: Serve, redis_client: Any) -> None:
+    serve(FakeEngine(saying(WORDS)))
+    job = JobFactory.create()
+    BlockedTermFactory.create(workspace=job.workspace, term="upon a", action="review")
+    assert run(job).status == Job.Status.HELD
+    assert "text" not in [event.kind for event in events_of(job, redis_client)]
+    assert Artifact.objects.get(job=job).status == Artifact.Status.HELD
+
+
+def test_a_net_that_wrote_nothing_says_so(serve: Serve) -> None:
+    serve(FakeEngine(saying([])))
+    job = run(JobFactory.create())
+    assert (job.status, job.error_code) == (Job.Status.FAILED, "nothing_written")
+
+
+def test_an_unknown_job_is_left_alone() -> None:
+    generate_text.apply(args=[str(UUID(int=0))]).get()
