@@ -96,7 +96,9 @@ def read_stories(folder: Path) -> list[Story]:
     Args:
         folder: as `find_data_folder` gives it.
     """
-    rows = [row for row in _read_lines(folder / "text" / "instruct-stories.jsonl.xz") if row["category"] in RARE_WORD_LIMITS]
+    rows = [
+        row for row in _read_lines(folder / "text" / "instruct-stories.jsonl.xz") if row["category"] in RARE_WORD_LIMITS
+    ]
     raw: list[tuple[str, str, str, str]] = []  # key, source, prompt, text
     for row in rows:
         raw.append((row["prompt"], row["category"], row["prompt"], clean_text(row["response"])))

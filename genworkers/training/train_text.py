@@ -84,7 +84,9 @@ def learnt_positions(targets: Tensor) -> Tensor:
 def held_out_loss(net: Decoder, corpus: Corpus, batch_tokens: int, *, is_bf16: bool) -> float:
     """Mean nats a token over the corpus, each story asked for by its first prompt."""
     total, count = 0.0, 0
-    examples = sorted((corpus.example(index, None) for index in range(len(corpus.stories))), key=lambda one: len(one[0]))
+    examples = sorted(
+        (corpus.example(index, None) for index in range(len(corpus.stories))), key=lambda one: len(one[0])
+    )
     batch: list[Example] = []
     for position, example in enumerate(examples):
         batch.append(example)
