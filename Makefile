@@ -8,7 +8,7 @@ UV = UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/uv pip compile --quiet --univ
 	--generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev up test check lint format types bench lock
+.PHONY: help install dev up test check lint format types tree bench lock
 
 help: ## list these
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
@@ -39,6 +39,9 @@ types: dev ## mypy strict
 format: dev ## put every file into the one format
 	@$(VENV)/ruff format .
 	@$(VENV)/ruff check --fix .
+
+tree: dev ## redraw the tree in docs/ARCHITECTURE.md
+	@$(VENV)/python -m scripts.tree
 
 bench: dev ## measure a running Tessera's text jobs (scripts/bench.py --help)
 	@exec $(VENV)/python -m scripts.bench
