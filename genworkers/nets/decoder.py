@@ -54,7 +54,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """(B, T, D) in, (B, T, D) out."""
         x = x + self.attention(self.attention_norm(x), cosines, sines)
-        return x + self.mlp(self.mlp_norm(x))
+        added: Tensor = self.mlp(self.mlp_norm(x))
+        return x + added
 
 
 class Decoder(nn.Module):

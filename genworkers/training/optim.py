@@ -11,7 +11,9 @@ def split_parameters(net: nn.Module, *, embeddings: set[str]) -> tuple[list[Tens
         net: its named parameters are read.
         embeddings: names of two-dimensional parameters that are tables, not maps.
     """
-    matrices, tables, scales = [], [], []
+    matrices: list[Tensor] = []
+    tables: list[Tensor] = []
+    scales: list[Tensor] = []
     for name, parameter in net.named_parameters():
         group = tables if name in embeddings else matrices if parameter.ndim == 2 else scales
         group.append(parameter)

@@ -51,7 +51,7 @@ def test_what_was_saved_is_loaded(folder: Path) -> None:
 
 
 def test_missing_manifest_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="manifest.json: missing"):
+    with pytest.raises(CheckpointError, match=r"manifest\.json: missing"):
         load_manifest(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_missing_truncated_and_changed_weights_are_told_apart(folder: Path) -> N
     with pytest.raises(CheckpointError, match="sha256 is"):
         load_tensors(folder, manifest, "net")
     path.unlink()
-    with pytest.raises(CheckpointError, match="net.safetensors: missing"):
+    with pytest.raises(CheckpointError, match=r"net\.safetensors: missing"):
         load_tensors(folder, manifest, "net")
     with pytest.raises(CheckpointError, match="lists no part 'sound'"):
         load_tensors(folder, manifest, "sound")
