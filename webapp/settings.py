@@ -148,7 +148,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 BLOBS_DIR = DATA_DIR / "blobs"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": BLOBS_DIR}},
+    "default": {"BACKEND": "webapp.gallery.storage.WholeFileStorage", "OPTIONS": {"location": BLOBS_DIR}},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

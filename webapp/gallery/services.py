@@ -1,0 +1,161 @@
+"""The one door through which bytes enter storage. It refuses what is not screened, marked and signed by us."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from webapp.gallery import storage
+from webapp.gallery.models import Artifact, ArtifactFile
+from webapp.provenance import manifest as manifests
+from webapp.provenance import services as provenance
+from webapp.provenance.services import MarkFacts, SignedFile
+from webapp.safety import services as safety
+from webapp.safety.models import Action
+from webapp.safety.rules import ScreenResult
+
+SIDECAR_MEDIA_TYPE = "application/c2pa"
+
+
+class RefusedError(ValueError):
+    """The door does not let these bytes in; the message says what is missing. A fault of the caller, not of a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDraft:
+    """One result with everything that is known about it. `index` is 0-based; `request` is the contract's dump."""
+
+    artifact_id: UUID
+    job_id: UUID
+    workspace_id: UUID
+    created_by_id: int
+    index: int
+    kind: str
+    is_held: bool
+    prompt: str = field(repr=False)
+    request: dict[str, Any] = field(repr=False)
+    seed: int
+    net: str
+    checkpoint_sha256: str
+    versions: dict[str, Any]
+    timings: dict[str, Any]
+    width_px: int | None
+    height_px: int | None
+    num_tokens: int | None
+    excerpt: str = field(repr=False)
+    original: SignedFile
+    thumbnail: SignedFile | None
+    verdicts: list[ScreenResult]
+    mark: MarkFacts
+
+
+def store(draft: ArtifactDraft) -> Artifact:
+    """Keep one result: its bytes, its row, its verdicts, its mark and its credentials, in the caller's transaction.
+
+    A second result of the same (job, index) is not kept; the first is returned. When the transaction is rolled back,
+    bytes may stay under their hash, without a row and so without an address.
+
+    Raises:
+        RefusedError: verdicts, mark record or credentials are missing, wrong or another artifact's.
+        AppError: storage_full.
+    """
+    _check(draft)
+    known = Artifact.objects.filter(job_id=draft.job_id, index=draft.index).first()
+    if known is not None:
+        return known
+    files = _put_files(draft)
+    try:
+        with transaction.atomic():
+            artifact = _insert(draft, files)
+    except IntegrityError:
+        known = Artifact.objects.filter(job_id=draft.job_id, index=draft.index).first()
+        if known is None:
+            raise
+        return known
+    return artifact
+
+
+def _check(draft: ArtifactDraft) -> None:
+    if not any(verdict.stage == "output" for verdict in draft.verdicts):
+        raise RefusedError(f"artifact {draft.artifact_id} has no verdict on its output: got {draft.verdicts}")
+    actions = {verdict.action for verdict in draft.verdicts}
+    if Action.BLOCK in actions:
+        raise RefusedError(f"artifact {draft.artifact_id} was blocked; blocked results are not kept")
+    if Action.REVIEW in actions and not draft.is_held:
+        raise RefusedError(f"artifact {draft.artifact_id} must be held: a verdict asks for review")
+    if not draft.mark.scheme:
+        raise RefusedError(f"artifact {draft.artifact_id} has no mark record; an unmarked one says scheme 'none'")
+    _check_credentials(draft, "original", draft.original)
+    if draft.thumbnail is not None:
+        thumbnail = _check_credentials(draft, "thumbnail", draft.thumbnail)
+        if draft.original.manifest_label not in thumbnail.manifest["manifests"]:
+            raise RefusedError(f"the thumbnail of artifact {draft.artifact_id} does not name its original as parent")
+
+
+def _check_credentials(draft: ArtifactDraft, what: str, signed: SignedFile) -> provenance.CredentialReport:
+    """Read the credentials of the very bytes that are about to be kept."""
+    report = provenance.read(signed.data, signed.media_type, signed.sidecar)
+    if report.state != "valid" or not report.is_ours:
+        reasons = "; ".join(report.problems) or f"{report.state}, signed by {report.issuer or 'nobody'}"
+        raise RefusedError(f"the credentials of the {what} of artifact {draft.artifact_id} do not hold: {reasons}")
+    if report.certificate_sha256 != signed.certificate_sha256 or report.manifest_label != signed.manifest_label:
+        raise RefusedError(f"the {what} of artifact {draft.artifact_id} is described by another file's credentials")
+    disclosed = manifests.disclosure_of(report.manifest["manifests"][report.manifest_label]).get("id")
+    if disclosed != draft.artifact_id.urn:
+        raise RefusedError(f"the credentials of the {what} name {disclosed}, not {draft.artifact_id.urn}")
+    return report
+
+
+def _put_files(draft: ArtifactDraft) -> list[tuple[ArtifactFile, SignedFile | None]]:
+    """The bytes in storage and their unsaved rows, each with the signature that it carries."""
+
+    def put(role: ArtifactFile.Role, data: bytes, media_type: str) -> ArtifactFile:
+        return ArtifactFile(
+            artifact_id=draft.artifact_id,
+            role=role,
+            sha256=storage.put(data),
+            media_type=media_type,
+            num_bytes=len(data),
+        )
+
+    original = draft.original
+    rows: list[tuple[ArtifactFile, SignedFile | None]] = [
+        (put(ArtifactFile.Role.ORIGINAL, original.data, original.media_type), original)
+    ]
+    if original.sidecar is not None:
+        rows.append((put(ArtifactFile.Role.SIDECAR, original.sidecar, SIDECAR_MEDIA_TYPE), None))
+    if draft.thumbnail is not None:
+        thumbnail = draft.thumbnail
+        rows.append((put(ArtifactFile.Role.THUMBNAIL, thumbnail.data, thumbnail.media_type), thumbnail))
+    return rows
+
+
+def _insert(draft: ArtifactDraft, files: list[tuple[ArtifactFile, SignedFile | None]]) -> Artifact:
+    artifact = Artifact.objects.create(
+        id=draft.artifact_id,
+        workspace_id=draft.workspace_id,
+        job_id=draft.job_id,
+        index=draft.index,
+        created_by_id=draft.created_by_id,
+        kind=draft.kind,
+        status=Artifact.Status.HELD if draft.is_held else Artifact.Status.KEPT,
+        prompt=draft.prompt,
+        request=draft.request,
+        seed=draft.seed,
+        net=draft.net,
+        checkpoint_sha256=draft.checkpoint_sha256,
+        versions=draft.versions,
+        timings=draft.timings,
+        width_px=draft.width_px,
+        height_px=draft.height_px,
+        num_tokens=draft.num_tokens,
+        excerpt=draft.excerpt.replace("\x00", ""),  # PostgreSQL cannot hold one
+    )
+    for file, signed in files:
+        file.save(force_insert=True)
+        if signed is not None:
+            provenance.record_credential(file.id, signed)
+    provenance.record_mark(artifact.id, draft.mark)
+    safety.record(draft.job_id, draft.verdicts, artifact_id=artifact.id)
+    return artifact
