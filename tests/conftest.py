@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from scripts import embedded_redis
+from tests.stack import Stack
 
 CHROMIUM_FLAGS = [
     "--headless",
@@ -106,3 +107,11 @@ def browser_type_launch_args() -> dict[str, Any]:
             pytest.fail(advice)
         pytest.skip(advice)
     return {"executable_path": chromium, "headless": True, "args": CHROMIUM_FLAGS}
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything that `make up` starts, once for all tests that ask: web, both workers, beat, Redis."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    yield stack
+    stack.stop()
