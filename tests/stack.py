@@ -40,7 +40,8 @@ class Stack:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        self._lines.extend(iter(self.process.stdout.readline, ""))
+        for line in self.process.stdout:
+            self._lines.append(line)
 
     @property
     def output(self) -> str:
