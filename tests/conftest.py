@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from scripts import embedded_redis
-from tests.stack import Stack
+from scripts.own_stack import Stack
 
 CHROMIUM_FLAGS = [
     "--headless",

@@ -1,4 +1,4 @@
-"""The whole of `make up` as a test's subject: own port, own data folder, stopped by its process."""
+"""The whole of `make up` for tests and measurements: own port, own data folder, stopped by its process."""
 
 import os
 import re
