@@ -35,12 +35,13 @@ _OPENING = re.compile(
 )
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
 _NOT_SUBJECTS = frozenset(
-    (
-        "day time way moment little big one first next story place world end other others people everyone name once"
-        " upon thing things something nothing eyes eye heart voice hand hands face head life home lot long side back"
-        " night morning afternoon evening while few group sense best special great new old young small good same"
-        " whole rest"
-    ).split(" ")
+    re.findall(
+        r"\w+",
+        """day time way moment little big one first next story place world end other others people everyone name once
+        upon thing things something nothing eyes eye heart voice hand hands face head life home lot long side back
+        night morning afternoon evening while few group sense best special great new old young small good same
+        whole rest""",
+    )
 )
 _TEMPLATES = (
     "Write a story about {}.",
