@@ -92,10 +92,8 @@ def file_response(request: HttpRequest, artifact: Artifact, role: str) -> HttpRe
     if response.status_code in (200, 206):
         is_text = file.media_type.startswith("text/")
         response["Content-Type"] = "text/plain; charset=utf-8" if is_text else file.media_type
-        response["Content-Disposition"] = content_disposition_header(
-            as_attachment=request.GET.get("download") == "1" or role == ArtifactFile.Role.SIDECAR,
-            filename=_file_name(artifact, file),
-        )
+        is_saved = request.GET.get("download") == "1" or role == ArtifactFile.Role.SIDECAR
+        response["Content-Disposition"] = content_disposition_header(is_saved, _file_name(artifact, file)) or ""
     if selectors.file_of(artifact, ArtifactFile.Role.SIDECAR) is not None:
         address = request.build_absolute_uri(reverse("artifact_credentials", args=[artifact.id]))
         response["Link"] = f'<{address}>; rel="c2pa-manifest"'
@@ -134,7 +132,8 @@ def _file_or_404(artifact: Artifact, role: str) -> ArtifactFile:
 
 def _read(artifact: Artifact, file: ArtifactFile) -> bytes:
     with selectors.open_file(artifact, file.role) as opened:
-        return opened.read()
+        data: bytes = opened.read()
+    return data
 
 
 def _file_name(artifact: Artifact, file: ArtifactFile) -> str:

@@ -64,7 +64,7 @@ def file_of(artifact: Artifact, role: str) -> ArtifactFile | None:
     return next((file for file in artifact.files.all() if file.role == role), None)
 
 
-def open_file(artifact: Artifact, role: str) -> File[bytes]:
+def open_file(artifact: Artifact, role: str) -> "File[bytes]":
     """The bytes of one file of an artifact, to read and close.
 
     Raises:

@@ -26,7 +26,7 @@ class WholeFileStorage(FileSystemStorage):
         """The name itself: a name is the hash of its content, so a second writer writes the same."""
         return name
 
-    def _save(self, name: str, content: File[bytes]) -> str:
+    def _save(self, name: str, content: "File[bytes]") -> str:
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=target.parent)
@@ -78,7 +78,7 @@ def put(data: bytes) -> str:
     return sha256
 
 
-def open_blob(sha256: str) -> File[bytes]:
+def open_blob(sha256: str) -> "File[bytes]":
     """The kept bytes, to read and close.
 
     Raises:

@@ -13,21 +13,19 @@ from functools import cache
 MAX_PASSES = 8
 
 # Zero-width characters, directional controls, soft hyphen, fillers, variation selectors and tags: nothing to read.
-_INVISIBLE = {
-    code: None
-    for first, last in (
-        (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
-        (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
-        (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0xE0000, 0xE0FFF),
-    )
-    for code in range(first, last + 1)
-}  # fmt: skip
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]+"
+)
 # Marks that NFKC could not compose into a letter: the strokes and heaps of "zalgo" writing. Real accents stay.
 _LOOSE_MARKS = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+")
-_LEET = {ord(sign): letter for sign, letter in zip("013457@$", "oieastas", strict=True)}
-_LEET_ONE_AS_L = {**_LEET, ord("1"): "l"}
+_LEET = {ord(sign): letter for sign, letter in zip("013457@$!|", "oieastasii", strict=True)}
+_LEET_ONE_AS_L = _LEET | {ord(sign): "l" for sign in "1!|"}
+_MAY_BE_LEET = re.compile(r"[013457@$!|]")
+_ONE = re.compile(r"[1!|]")
 _LEET_WORD = re.compile(r"(?:[^\W_]|[@$])(?:[^\W_]|[@$!|])*(?:[^\W_]|[@$])")
 _SPACED_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[ \t._*~·•/\\,'’|+-]{1,3}[^\W_](?![^\W_])){2,}")
+_MAY_BE_SPACED = re.compile(r"(?<![^\W_])[^\W_](?![^\W_])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _STRETCHED = re.compile(r"(.)\1{2,}", re.DOTALL)
 
@@ -47,9 +45,22 @@ def _ascii_of_look_alike() -> dict[int, str]:
 
 def plain(text: str) -> str:
     """The text composed (NFKC), without invisible characters, casefolded."""
+    return _settle(text, {})
+
+
+def _letters(text: str) -> str:
+    """The text in plain letters: as `plain`, with loose marks out and look-alikes in ASCII."""
+    return _settle(text, _ascii_of_look_alike())
+
+
+def _settle(text: str, look_alikes: dict[int, str]) -> str:
+    if text.isascii():
+        return text.casefold()
     for _ in range(MAX_PASSES):
         before = text
-        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        if look_alikes:
+            text = _LOOSE_MARKS.sub("", text).translate(look_alikes)
         text = unicodedata.normalize("NFKC", text.casefold())
         if text == before:
             break
@@ -59,10 +70,7 @@ def plain(text: str) -> str:
 def _undo_leet(text: str, table: dict[int, str]) -> str:
     def letters(found: re.Match[str]) -> str:
         word = found[0]
-        if not any(char.isalpha() for char in word):
-            return word
-        one = table[ord("1")]
-        return word.translate(table).replace("!", one).replace("|", one)
+        return word.translate(table) if any(char.isalpha() for char in word) else word
 
     return _LEET_WORD.sub(letters, text)
 
@@ -80,15 +88,31 @@ def folded(text: str, *, is_one_l: bool = False, max_repeats: int = 2) -> str:
         is_one_l: read 1, ! and | inside a word as l instead of i.
         max_repeats: 1 or 2; three or more of a character become so many.
     """
-    look_alikes, leet = _ascii_of_look_alike(), _LEET_ONE_AS_L if is_one_l else _LEET
+    return _words(_letters(text), is_one_l=is_one_l, max_repeats=max_repeats)
+
+
+def _words(text: str, *, is_one_l: bool = False, max_repeats: int = 2) -> str:
+    """The second half of `folded`: joins, undoes leet and collapses until nothing changes."""
+    leet = _LEET_ONE_AS_L if is_one_l else _LEET
     for _ in range(MAX_PASSES):
         before = text
-        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
-        text = _LOOSE_MARKS.sub("", text).translate(look_alikes)
-        text = unicodedata.normalize("NFKC", text.casefold())
-        text = _SPACED_LETTERS.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
-        text = _undo_leet(text, leet)
+        if _MAY_BE_SPACED.search(text):
+            text = _SPACED_LETTERS.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
+        if _MAY_BE_LEET.search(text):
+            text = _undo_leet(text, leet)
         text = _STRETCHED.sub(lambda found: found[1] * max_repeats, text)
         if text == before:
             break
+        text = _letters(text)
     return text
+
+
+def spellings(text: str) -> set[str]:
+    """Every reading of a text that is worth comparing: plain, and folded in each way that makes a difference."""
+    letters = _letters(text)
+    found = {plain(text), _words(letters)}
+    if _ONE.search(letters):
+        found.add(_words(letters, is_one_l=True))
+    if _STRETCHED.search(letters):
+        found.add(_words(letters, max_repeats=1))
+    return found

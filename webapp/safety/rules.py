@@ -48,19 +48,12 @@ def _only_words(tokens: Words) -> Words:
 @lru_cache(maxsize=20_000)
 def keys_of(term: str) -> frozenset[Words]:
     """The token sequences that stand for this term; empty when nothing visible is left of it."""
-    spellings = {normalise.plain(term), normalise.folded(term), normalise.folded(term, is_one_l=True)}
-    return frozenset(_split(spelling) for spelling in spellings) - {()}
+    return frozenset(_split(spelling) for spelling in normalise.spellings(term)) - {()}
 
 
 def _views(text: str) -> set[Words]:
     """The text as it may have been meant: with and without its punctuation, in each strength of folding."""
-    spellings = {
-        normalise.plain(text),
-        normalise.folded(text),
-        normalise.folded(text, is_one_l=True),
-        normalise.folded(text, max_repeats=1),
-    }
-    sequences = {_split(spelling) for spelling in spellings}
+    sequences = {_split(spelling) for spelling in normalise.spellings(text)}
     return sequences | {_only_words(tokens) for tokens in sequences}
 
 
