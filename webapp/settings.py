@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_htmx",
     "channels",
+    "ninja",
     "webapp.accounts",
     "webapp.workspaces",
     "webapp.safety",
@@ -59,6 +60,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.api.middleware.ApiMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -93,6 +95,7 @@ DATABASES: dict[str, Any] = {
     else {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "tessera.sqlite3",
+        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},  # in memory, threads would share one connection's locks
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

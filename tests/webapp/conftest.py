@@ -4,16 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+import redis
+from pytest_django import Settings
 
 MANIFESTS = {
-    "llama-tessera-text": {"kind": "text", "family": "decoder", "title": "Llama Tessera Text", "notice": "Built with Llama"},
+    "llama-tessera-text": {
+        "kind": "text",
+        "family": "decoder",
+        "title": "Llama Tessera Text",
+        "notice": "Built with Llama",
+    },
     "mosaic": {"kind": "image", "family": "mosaic", "title": "Mosaic", "styles": {"flat": "Flat"}},
 }
 
 
 @pytest.fixture(autouse=True)
-def nets_dir(tmp_path: Path, settings: SettingsWrapper) -> Path:
+def nets_dir(tmp_path: Path, settings: Settings) -> Path:
     """A folder of nets with one manifest per kind."""
     facts = {"num_parameters": 1, "sha256": "c" * 64, "config": {}, "files": {}}
     for name, manifest in MANIFESTS.items():
@@ -22,3 +28,9 @@ def nets_dir(tmp_path: Path, settings: SettingsWrapper) -> Path:
         (folder / "manifest.json").write_text(json.dumps({"name": name} | facts | manifest))
     settings.NETS_DIR = tmp_path / "nets"
     return tmp_path / "nets"
+
+
+@pytest.fixture(autouse=True)
+def empty_redis(redis_client: redis.Redis) -> redis.Redis:
+    """No test sees another's queue or log."""
+    return redis_client

@@ -1,12 +1,13 @@
 """The stream of one job: what was logged before and after a watcher came, in order, none missing, none twice."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
+from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
@@ -119,26 +120,54 @@ def cookie_of(user: User) -> bytes:
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
 
 
-async def socket(job_id: Any, user: User | None, query: str = "") -> WebsocketCommunicator:
-    headers = [(b"origin", b"http://localhost"), (b"host", b"localhost")]
-    if user is not None:
-        headers.append((b"cookie", await sync_to_async(cookie_of)(user)))
-    return WebsocketCommunicator(application, f"/ws/jobs/{job_id}/{query}", headers=headers)
+class Socket:
+    """A browser's socket to one job."""
+
+    def __init__(self, job_id: Any, cookie: bytes | None, query: str) -> None:
+        headers = [(b"origin", b"http://localhost"), (b"host", b"localhost")]
+        headers += [(b"cookie", cookie)] if cookie else []
+        path = f"/ws/jobs/{job_id}/"
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": headers,
+            "subprotocols": [],
+        }
+        self._communicator = ApplicationCommunicator(application, scope)
+
+    async def open(self) -> None:
+        await self._communicator.send_input({"type": "websocket.connect"})
+        assert (await self._communicator.receive_output(5))["type"] == "websocket.accept"
+
+    async def read(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads((await self._communicator.receive_output(5))["text"])
+        return message
+
+    async def close_code(self) -> int:
+        output = await self._communicator.receive_output(5)
+        assert output["type"] == "websocket.close"
+        return int(output.get("code", 1000))
+
+
+async def socket(job_id: Any, user: User | None, query: str = "") -> Socket:
+    opened = Socket(job_id, await sync_to_async(cookie_of)(user) if user else None, query)
+    await opened.open()
+    return opened
 
 
 async def test_a_member_reads_the_job_through_the_socket_to_its_end() -> None:
     member = await sync_to_async(MembershipFactory.create)()
     job = await new_job(workspace=member.workspace, created_by=member.user)
-    communicator = await socket(job.id, member.user, "?after=1")
     await publish(job, contract.Queued(), piece(1))
-    assert (await communicator.connect())[0]
-    assert (await communicator.receive_json_from(5))["seq"] == 2
+    browser = await socket(job.id, member.user, "after=1")
+    assert (await browser.read())["seq"] == 2
     await sync_to_async(services.cancel)(job)
-    message = await communicator.receive_json_from(5)
+    message = await browser.read()
     while message["type"] == "heartbeat":
-        message = await communicator.receive_json_from(5)
+        message = await browser.read()
     assert message == {"type": "event", "seq": 3, "event": {"kind": "cancelled"}}
-    assert (await communicator.receive_output(5))["code"] == 1000
+    assert await browser.close_code() == 1000
 
 
 @pytest.mark.parametrize("whose", ["unknown", "foreign"])
@@ -146,20 +175,15 @@ async def test_the_socket_of_a_foreign_or_unknown_job_is_closed_as_not_found(who
     member = await sync_to_async(MembershipFactory.create)()
     job = await new_job()
     job_id = job.id if whose == "foreign" else "01900000-0000-7000-8000-000000000000"
-    communicator = await socket(job_id, member.user)
-    await communicator.connect()
-    assert (await communicator.receive_output(5))["code"] == 4404
+    assert await (await socket(job_id, member.user)).close_code() == 4404
 
 
 async def test_a_socket_without_a_session_is_closed_as_not_signed_in() -> None:
-    communicator = await socket((await new_job()).id, None)
-    await communicator.connect()
-    assert (await communicator.receive_output(5))["code"] == 4401
+    assert await (await socket((await new_job()).id, None)).close_code() == 4401
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "9" * 19])
 async def test_a_malformed_offset_is_refused(after: str) -> None:
     member = await sync_to_async(MembershipFactory.create)()
-    communicator = await socket((await new_job()).id, member.user, f"?after={after}")
-    await communicator.connect()
-    assert (await communicator.receive_output(5))["code"] == 4400
+    browser = await socket((await new_job()).id, member.user, f"after={after}")
+    assert await browser.close_code() == 4400

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from django.db import IntegrityError, connection
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from genworkers import contract
 from tests.factories import BlockedTermFactory, JobFactory, MembershipFactory
@@ -63,7 +63,7 @@ class TestSubmit:
         with pytest.raises(AppError, match="There is no net"):
             submit(MembershipFactory.create(), net="mosaic")
 
-    def test_a_full_queue_refuses_with_retry_after(self, settings: SettingsWrapper) -> None:
+    def test_a_full_queue_refuses_with_retry_after(self, settings: Settings) -> None:
         settings.MAX_QUEUED_JOBS = 1
         member = MembershipFactory.create()
         submit(member)
@@ -93,7 +93,7 @@ class TestSubmit:
 
 @pytest.mark.django_db(transaction=True)
 class TestClaim:
-    def test_a_claim_takes_a_lease_and_raises_the_fence(self, settings: SettingsWrapper) -> None:
+    def test_a_claim_takes_a_lease_and_raises_the_fence(self, settings: Settings) -> None:
         job = JobFactory.create()
         claim = services.claim(job.id, worker="w1")
         assert claim is not None
@@ -151,7 +151,7 @@ class TestLosing:
         assert services.finish(claim, Job.Status.CANCELLED)
         assert not services.finish(claim, Job.Status.FAILED, error_code="x", error_message="x")
 
-    def test_the_last_attempt_that_breaks_off_fails_the_job(self, settings: SettingsWrapper) -> None:
+    def test_the_last_attempt_that_breaks_off_fails_the_job(self, settings: Settings) -> None:
         settings.MAX_ATTEMPTS = 2
         job = JobFactory.create()
         for _ in range(2):
