@@ -5,7 +5,7 @@ Join the group, then read the log: swapped, an event between the two is lost. A 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from webapp.jobs.snapshot import snapshot
 HEARTBEAT_S = 3.0
 
 
-async def follow(job_id: UUID, after: int) -> AsyncIterator[dict[str, Any]]:
+async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], None]:
     """Messages about a job from `after` on, until its final event.
 
     Args:

@@ -1,0 +1,56 @@
+"""/nets: what can be used, as the catalogue lists it."""
+
+from typing import Any
+
+from ninja import Router
+from pydantic import BaseModel, Field
+
+from genworkers import contract
+from webapp.api.auth import READ, ApiRequest
+from webapp.catalog import selectors as catalog
+from webapp.errors import not_found
+
+router = Router(tags=["nets"])
+
+
+class NetItem(BaseModel):
+    """A net that jobs can name."""
+
+    name: str = Field(examples=["mosaic"])
+    kind: contract.Kind
+    title: str
+    family: str
+    notice: str
+    num_parameters: int
+    sha256: str = Field(description="of the checkpoint; every artifact carries it")
+    styles: dict[str, str] = Field(description="style to its description; empty for text")
+    context_tokens: int
+    licences: list[str]
+
+
+class NetDetail(NetItem):
+    """A net with its configuration."""
+
+    config: dict[str, Any]
+    files: dict[str, dict[str, Any]] = Field(description="file of the checkpoint to its facts")
+
+
+class NetList(BaseModel):
+    """All nets."""
+
+    items: list[NetItem]
+
+
+@router.get("/nets", auth=READ, response=NetList, summary="List nets")
+def list_nets(request: ApiRequest) -> NetList:
+    """The nets that are installed here."""
+    return NetList(items=[NetItem.model_validate(net, from_attributes=True) for net in catalog.nets()])
+
+
+@router.get("/nets/{name}", auth=READ, response=NetDetail, summary="Get a net")
+def get_net(request: ApiRequest, name: str) -> NetDetail:
+    """One net with its configuration and files."""
+    net = catalog.net(name)
+    if net is None:
+        raise not_found("net")
+    return NetDetail.model_validate(net, from_attributes=True)
