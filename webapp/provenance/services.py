@@ -13,7 +13,7 @@ import c2pa
 from django.conf import settings
 
 from webapp.provenance import authority, manifest, xmp
-from webapp.provenance.manifest import GenerationFacts
+from webapp.provenance.manifest import GenerationFacts as GenerationFacts  # part of this interface
 from webapp.provenance.models import Credential, MarkRecord
 
 EMBEDDING_MEDIA_TYPES = frozenset({"image/png", "image/webp", "image/jpeg"})

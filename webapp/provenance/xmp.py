@@ -24,8 +24,11 @@ def _packet(facts: GenerationFacts) -> bytes:
 
 
 def with_source_type(png: bytes, facts: GenerationFacts) -> bytes:
-    """The same picture with an XMP packet (IPTC DigitalSourceType); a picture that has one already keeps its own."""
-    if _KEYWORD in png[: 1 << 16]:
+    """The same picture with an XMP packet (IPTC DigitalSourceType).
+
+    A picture that has a packet near its start keeps its own; what is no PNG stays as it is.
+    """
+    if png[12:16] != b"IHDR" or _KEYWORD in png[: 1 << 16]:
         return png
     body = b"iTXt" + _KEYWORD + b"\x00\x00\x00\x00\x00" + _packet(facts)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
