@@ -4,13 +4,15 @@
 
 # mypy: disallow-untyped-calls=False
 
+import functools
 import hashlib
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from factory.declarations import LazyAttribute, LazyFunction, RelatedFactory, SelfAttribute, Sequence, SubFactory
-from factory.django import DjangoModelFactory, Password
+from factory.django import DjangoModelFactory
 
 from genworkers import contract
 from webapp.accounts.models import ApiKey, User
@@ -19,6 +21,11 @@ from webapp.jobs.models import Job
 from webapp.provenance.models import Credential, MarkRecord
 from webapp.safety.models import BlockedTerm, Verdict
 from webapp.workspaces.models import Membership, Workspace
+
+
+@functools.cache
+def _hashed_password() -> str:
+    return make_password("tessera")  # slow by design, so once
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -30,7 +37,7 @@ class UserFactory(DjangoModelFactory[User]):
 
     username = Sequence(lambda n: f"person{n}")
     email = LazyAttribute(lambda user: f"{user.username}@example.org")
-    password = Password("tessera")
+    password = LazyFunction(_hashed_password)
 
 
 class WorkspaceFactory(DjangoModelFactory[Workspace]):
