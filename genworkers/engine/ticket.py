@@ -28,9 +28,12 @@ class Ticket(Generic[Item]):
 
     @property
     def is_done(self) -> bool:
-        """Whether the request has ended and every item has been read."""
+        """Whether the request has ended normally and every item has been read.
+
+        A failed request is never done: whoever reads until it is done meets the error in `read`.
+        """
         with self._changed:
-            return not self._items and (self.finish_reason is not None or self._error is not None)
+            return not self._items and self.finish_reason is not None
 
     @property
     def stop_reason(self) -> FinishReason | None:

@@ -40,8 +40,8 @@ def mask_frac(uniform: Tensor) -> Tensor:
 def guidance_at(decided_frac: float, guidance: float) -> float:
     """Guidance weight that grows linearly from 1 (no tile decided) to `guidance` (all decided).
 
-    Chang et al. 2023, "Muse" (arXiv:2301.00704), section 2.7 ramps linearly too. Differs from the paper: by the share of
-    decided tiles rather than by step.
+    Chang et al. 2023, "Muse" (arXiv:2301.00704), ramps linearly too.
+    Differs from the paper: by the share of decided tiles, not by step.
     """
     return 1.0 + (guidance - 1.0) * decided_frac
 
@@ -58,7 +58,7 @@ def guide(with_prompt: Tensor, without_prompt: Tensor, weight: float) -> Tensor:
 def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard Gumbel noise, float32 on the generator's device."""
     uniform = torch.rand(shape, generator=generator, device=generator.device).clamp(min=1e-20)
-    return -torch.log(-torch.log(uniform).clamp(min=1e-20))
+    return -torch.log((-torch.log(uniform)).clamp(min=1e-20))
 
 
 def decide_tiles(
