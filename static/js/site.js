@@ -1,0 +1,105 @@
+// What every page does: the ground, the keys, and the prompt bar (kinds, drafts, count, more).
+
+const storage = {
+  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { /* private window */ } },
+};
+
+function isNight() {
+  const chosen = document.documentElement.dataset.ground;
+  return chosen ? chosen === "night" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function showGround() {
+  for (const use of document.querySelectorAll("[data-ground-toggle] use")) {
+    use.setAttribute("href", use.getAttribute("href").replace(/#.*/, isNight() ? "#sun" : "#moon"));
+  }
+}
+
+function promptForm() { return document.querySelector("[data-prompt-form]"); }
+
+function setUpPromptBar(form) {
+  if (!form || form.dataset.ready) return;
+  form.dataset.ready = "yes";
+  const prompt = form.elements.prompt;
+  const count = form.querySelector("#prompt-count");
+  const kindNow = () => form.elements.kind.value;
+  const drafts = { text: prompt.dataset.draftText, image: prompt.dataset.draftImage };
+  let kind = kindNow();
+
+  const showCount = () => {
+    const length = [...prompt.value].length;
+    const max = Number(kind === "text" ? prompt.dataset.maxText : prompt.dataset.maxImage);
+    count.hidden = length < max * 0.8;
+    count.classList.toggle("is-over", length > max);
+    count.textContent = `${length.toLocaleString("en")} of at most ${max.toLocaleString("en")} characters`;
+  };
+  prompt.addEventListener("input", showCount);
+  for (const radio of form.querySelectorAll("[name=kind]")) {
+    radio.addEventListener("change", () => {
+      drafts[kind] = prompt.value;
+      kind = kindNow();
+      prompt.value = drafts[kind];
+      prompt.placeholder = kind === "text" ? prompt.dataset.placeholderText : prompt.dataset.placeholderImage;
+      showCount();
+    });
+  }
+  showCount();
+
+  const more = form.querySelector(".bar__more");
+  const panel = form.querySelector("#more");
+  more.addEventListener("click", () => {
+    panel.hidden = !panel.hidden;
+    more.setAttribute("aria-expanded", String(!panel.hidden));
+  });
+  const wrong = form.querySelector("[aria-invalid=true]");
+  if (wrong) wrong.focus();
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  if (target?.closest("[data-ground-toggle]")) {
+    const ground = isNight() ? "bone" : "night";
+    document.documentElement.dataset.ground = ground;
+    storage.set("tessera-ground", ground);
+    showGround();
+  }
+  if (target?.closest("[data-keys]")) document.getElementById("keys").showModal();
+  const backing = target?.closest("[data-backing-choice]");
+  if (backing) {
+    document.querySelector(".exhibit__picture").dataset.backing = backing.dataset.backingChoice;
+    for (const other of document.querySelectorAll("[data-backing-choice]")) {
+      other.setAttribute("aria-pressed", String(other === backing));
+    }
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target instanceof HTMLSelectElement && "go" in event.target.dataset) event.target.form.submit();
+});
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const form = promptForm();
+    if (form) { event.preventDefault(); form.requestSubmit(); }
+  } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    const panel = document.querySelector("#more:not([hidden])");
+    if (panel?.contains(event.target)) document.querySelector(".bar__more").click();
+    else document.querySelector("[data-cancel]")?.click();
+  } else if (event.key === "?" && !isTyping) {
+    document.getElementById("keys").showModal();
+  } else if (event.key === "/" && !isTyping && promptForm()) {
+    event.preventDefault();
+    promptForm().elements.prompt.focus();
+  }
+});
+
+// An answer that never came, said where the person looks; what they typed stays.
+document.addEventListener("htmx:sendError", () => {
+  const notice = document.getElementById("notice");
+  if (notice) notice.textContent = "The studio did not answer. Check the connection and try again; nothing was lost.";
+});
+document.addEventListener("htmx:load", () => setUpPromptBar(promptForm()));
+setUpPromptBar(promptForm());
+showGround();

@@ -1,0 +1,34 @@
+// Sets generated text word by word; what has settled becomes one plain text node, so that long texts stay light.
+
+const BETWEEN_WORDS_MS = 18;
+
+export class Words {
+  #settled;
+  #fresh;
+
+  constructor(element) {
+    this.#settled = document.createTextNode("");
+    this.#fresh = document.createElement("span");
+    const caret = document.createElement("span");
+    caret.className = "words__caret";
+    caret.setAttribute("aria-hidden", "true");
+    element.replaceChildren(this.#settled, this.#fresh, caret);
+  }
+
+  clear() {
+    this.#settled.data = "";
+    this.#fresh.replaceChildren();
+  }
+
+  add(text) {
+    this.#settled.data += this.#fresh.textContent;
+    const words = text.split(/(?<=\s)/u).map((word, place) => {
+      const span = document.createElement("span");
+      span.className = "is-new";
+      span.style.animationDelay = `${Math.min(place, 40) * BETWEEN_WORDS_MS}ms`;
+      span.textContent = word;
+      return span;
+    });
+    this.#fresh.replaceChildren(...words);
+  }
+}

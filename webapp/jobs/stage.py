@@ -1,0 +1,55 @@
+"""One job as the pages show it: live while it is open, with its results and their text after that."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from webapp.accounts.models import User
+from webapp.gallery import selectors as gallery
+from webapp.gallery.models import Artifact
+from webapp.jobs.models import Job
+from webapp.workspaces.selectors import may_generate
+
+MAX_SHOWN_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the template of a job reads. `text` is None until a text is in the gallery."""
+
+    job: Job
+    places: list[int]
+    artifacts: list[Artifact]
+    text: str | None
+    may_cancel: bool
+    prompt_url: str
+
+    @property
+    def socket_path(self) -> str:
+        """Where the job can be followed live."""
+        return f"/ws/jobs/{self.job.id}/"
+
+
+def stage_of(job: Job, user: User) -> Stage:
+    """Read the job's results, as far as this person may see them."""
+    artifact_ids: list[UUID] = [] if job.is_open else list(job.artifacts.order_by("index").values_list("id", flat=True))
+    found = [gallery.artifact_for_viewer(user, artifact_id) for artifact_id in artifact_ids]
+    artifacts = [artifact for artifact in found if artifact is not None]
+    query = QueryDict(mutable=True)
+    query.update({"kind": job.kind, "prompt": job.prompt})
+    return Stage(
+        job=job,
+        places=list(range(job.request.get("num_images", 1))) if job.kind == "image" else [],
+        artifacts=artifacts,
+        text=text_of(artifacts[0]) if artifacts and job.kind == "text" else None,
+        may_cancel=job.is_open and may_generate(user, job.workspace_id),
+        prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?{query.urlencode()}",
+    )
+
+
+def text_of(artifact: Artifact) -> str:
+    """The text of a text artifact, as far as a page shows it."""
+    with gallery.open_file(artifact, "original") as file:
+        return file.read(MAX_SHOWN_BYTES).decode("utf-8", "replace")

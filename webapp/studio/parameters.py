@@ -1,0 +1,103 @@
+"""The form fields of a generation request, made from the contract's own models: nothing is typed twice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genworkers import contract
+
+REQUEST_OF_KIND: dict[contract.Kind, type[contract.TextRequest] | type[contract.ImageRequest]] = {
+    "text": contract.TextRequest,
+    "image": contract.ImageRequest,
+}
+APART = ("kind", "prompt", "net")  # they stand in the bar itself
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field as the page needs it. `control` is whole, decimal, text, lines or select."""
+
+    name: str
+    html_name: str
+    title: str
+    description: str
+    allowed: str
+    control: str
+    value: str
+    choices: Sequence[tuple[str, str]] = ()
+    error: str = ""
+
+
+def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
+    """Field name to JSON Schema, in the contract's order."""
+    properties: dict[str, dict[str, Any]] = REQUEST_OF_KIND[kind].model_json_schema()["properties"]
+    return {name: _without_null(schema) for name, schema in properties.items()}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    for variant in schema.get("anyOf", []):
+        if variant.get("type") != "null":
+            return schema | variant | {"is_optional": True}
+    return schema
+
+
+def html_name(kind: str, name: str) -> str:
+    """What the field is called in the form; the prompt is shared by all kinds."""
+    return name if name in ("kind", "prompt") else f"{kind}-{name}"
+
+
+def allowed_words(schema: Mapping[str, Any]) -> str:
+    """The allowed range in words, with its unit; empty where the contract sets none."""
+    unit = f" {schema['unit']}" if "unit" in schema else ""
+    if "enum" in schema:
+        return " or ".join(str(choice) for choice in schema["enum"]) + unit
+    if schema.get("type") == "array":
+        return f"up to {schema['maxItems']} lines"
+    low, above, high = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
+    if high is None:
+        return f"{schema['minLength']} to {schema['maxLength']:,} characters" if "maxLength" in schema else ""
+    if high == contract.MAX_SEED:
+        return f"{low} to 2⁶³ − 1"
+    start = f"{low:g} to" if low is not None else f"above {above:g}, to"
+    return f"{start} {high:g}{unit}"
+
+
+def allowed_of(kind: contract.Kind) -> dict[str, str]:
+    """Field name to its allowed range in words, for error messages."""
+    return {name: allowed_words(schema) for name, schema in schema_of(kind).items()}
+
+
+def control_of(schema: Mapping[str, Any]) -> str:
+    """Which input element fits."""
+    if "enum" in schema:
+        return "select"
+    return {"integer": "whole", "number": "decimal", "array": "lines"}.get(schema["type"], "text")
+
+
+def written(value: object) -> str:
+    """A value as it stands in its input."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return "\n".join(str(line) for line in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parse(kind: contract.Kind, posted: Mapping[str, str]) -> dict[str, Any]:
+    """What a form said, as input for the contract's check; fields left empty take the contract's default."""
+    schemas = schema_of(kind)
+    data: dict[str, Any] = {"kind": kind, "prompt": posted.get("prompt", "").replace("\r\n", "\n")}
+    for name, text in posted.items():
+        field = name.removeprefix(f"{kind}-")
+        if field != name and text.strip():
+            data[field] = _value(schemas.get(field, {}), text)
+    return data
+
+
+def _value(schema: Mapping[str, Any], text: str) -> object:
+    if schema.get("type") == "array":
+        return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    for choice in schema.get("enum", []):
+        if text.strip() == str(choice):
+            return choice
+    return text.strip() if schema.get("type") in ("integer", "number") else text

@@ -1,0 +1,158 @@
+"""The prompt bar as a page shows it: what is restored, what was recalled, what was typed and what is wrong with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+
+from genworkers import contract
+from webapp.accounts.models import User
+from webapp.catalog import selectors as catalog
+from webapp.errors import AppError
+from webapp.jobs import selectors as jobs
+from webapp.studio import parameters
+from webapp.studio.parameters import Parameter
+from webapp.workspaces.models import Workspace
+from webapp.workspaces.selectors import may_generate
+
+
+@dataclass(frozen=True)
+class KindForm:
+    """The fields of one kind."""
+
+    kind: contract.Kind
+    prompt: str
+    placeholder: str
+    max_prompt_chars: int
+    net: Parameter
+    parameters: Sequence[Parameter]
+    notices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PromptBar:
+    """Everything the template reads."""
+
+    may_generate: bool
+    kind: contract.Kind
+    forms: Sequence[KindForm]
+    is_open: bool = False
+    error: AppError | None = None
+    prompt_error: str = ""
+    num_problems: int = 0
+
+    @property
+    def chosen(self) -> KindForm:
+        """The form of the chosen kind."""
+        return next(form for form in self.forms if form.kind == self.kind)
+
+    @property
+    def prompt(self) -> str:
+        """What stands in the prompt."""
+        return self.chosen.prompt
+
+
+def restored(user: User, workspace: Workspace, recalled: QueryDict) -> PromptBar:
+    """The bar of a page that was just opened: the person's last request of each kind, under what the address recalls."""
+    latest = jobs.jobs_of(workspace).filter(created_by=user)
+    newest = latest.first()
+    kind = _kind(recalled.get("kind", newest.kind if newest else "text"))
+    forms = []
+    for each in contract.KINDS:
+        last = latest.filter(kind=each).first()
+        values = {name: parameters.written(value) for name, value in (last.request if last else {}).items() if name != "seed"}
+        if each == kind:
+            values |= {name: value for name, value in recalled.items() if name in parameters.schema_of(each)}
+        forms.append(_form(each, values, {}))
+    return PromptBar(may_generate(user, workspace.id), kind, forms)
+
+
+def accepted(posted: QueryDict) -> PromptBar:
+    """The bar after a request that was taken: just as it was typed, ready for the next."""
+    return PromptBar(True, _kind(posted.get("kind")), [_typed_form(kind, posted, {}) for kind in contract.KINDS])
+
+
+def refused(posted: QueryDict, error: AppError) -> PromptBar:
+    """The bar after a request that was not taken: all that was typed, each problem at its field."""
+    kind = _kind(posted.get("kind"))
+    problems: dict[str, str] = {}
+    for problem in error.problems:
+        problems.setdefault(problem["field"].split(".")[0], _sentence(problem))
+    fields = parameters.schema_of(kind)
+    strange = "; ".join(f"{field}: {text}" for field, text in problems.items() if field not in fields)
+    in_more = [name for name in problems if name in fields and name not in parameters.APART]
+    return PromptBar(
+        may_generate=True,
+        kind=kind,
+        forms=[_typed_form(each, posted, problems if each == kind else {}) for each in contract.KINDS],
+        is_open=bool(in_more),
+        error=AppError(error.code, error.http_status, strange or error.message) if strange or not problems else None,
+        prompt_error=problems.get("prompt", ""),
+        num_problems=len(in_more),
+    )
+
+
+def _typed_form(kind: contract.Kind, posted: QueryDict, problems: Mapping[str, str]) -> KindForm:
+    names = [name for name in parameters.schema_of(kind) if name != "kind"]
+    return _form(kind, {name: posted.get(parameters.html_name(kind, name), "") for name in names}, problems)
+
+
+def _kind(text: str | None) -> contract.Kind:
+    return next((kind for kind in contract.KINDS if kind == text), "text")
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    parts = [str(problem["message"])]
+    if problem["value"] and problem["field"] != "prompt":
+        parts.append(f"you gave {problem['value']}")
+    if problem["allowed"]:
+        parts.append(f"allowed: {problem['allowed']}")
+    return "; ".join(parts) + "."
+
+
+def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, str]) -> KindForm:
+    schemas = parameters.schema_of(kind)
+    nets = [net for net in catalog.nets() if net.kind == kind]
+    choices_of = {"net": [(net.name, net.title) for net in nets]}
+    if "style" in schemas:
+        styles = {style: style for net in nets for style in net.styles}
+        choices_of["style"] = list(styles.items())
+    made = {name: _parameter(kind, name, schemas[name], values, problems, choices_of) for name in schemas}
+    prompt = schemas["prompt"]
+    return KindForm(
+        kind=kind,
+        prompt=values.get("prompt", ""),
+        placeholder=prompt["examples"][0],
+        max_prompt_chars=prompt["maxLength"],
+        net=made["net"],
+        parameters=[field for name, field in made.items() if name not in parameters.APART],
+        notices=[f"{net.title}: {net.notice}" for net in nets if net.notice],
+    )
+
+
+def _parameter(
+    kind: contract.Kind,
+    name: str,
+    schema: Mapping[str, Any],
+    values: Mapping[str, str],
+    problems: Mapping[str, str],
+    choices_of: Mapping[str, list[tuple[str, str]]],
+) -> Parameter:
+    default = parameters.written(schema.get("default"))
+    value = values.get(name, default) if name in values else default
+    choices = choices_of.get(name) or [(str(choice), str(choice)) for choice in schema.get("enum", [])]
+    if name in choices_of and value not in dict(choices):
+        choices = [*choices, (value, f"{value} (not installed)")]
+    is_choice = bool(choices)
+    return Parameter(
+        name=name,
+        html_name=parameters.html_name(kind, name),
+        title=schema.get("title", name),
+        description=schema.get("description", ""),
+        allowed="" if is_choice and name in choices_of else parameters.allowed_words(schema),
+        control="select" if is_choice else parameters.control_of(schema),
+        value=value,
+        choices=choices,
+        error=problems.get(name, ""),
+    )

@@ -1,0 +1,74 @@
+"""Template tags of the pages: an icon from the sprite, the seal of an artifact."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from webapp.gallery.models import Artifact, ArtifactFile
+from webapp.studio.parameters import schema_of, written
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """One decorative icon; the text beside it or an aria-label says what it means."""
+    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>', static("img/icons.svg"), name)
+
+
+@register.inclusion_tag("_seal.html")
+def seal(artifact: Artifact, size: str = "") -> dict[str, Any]:
+    """Four tiles that tell at a glance whether an artifact is signed, marked, screened and released."""
+    is_signed = any(file.role == ArtifactFile.Role.ORIGINAL and hasattr(file, "credential") for file in artifact.files.all())
+    is_marked = hasattr(artifact, "mark") and artifact.mark.scheme != "none"
+    is_screened = bool(artifact.verdicts.all())
+    is_held = artifact.status == Artifact.Status.HELD
+    words = [
+        "signed" if is_signed else "not signed",
+        "marked" if is_marked else "not marked yet",
+        "screened" if is_screened else "not screened",
+        "held for review" if is_held else "released",
+    ]
+    return {
+        "seal": {
+            "label": f"Seal: {', '.join(words)}",
+            "signed": "on" if is_signed else "bad",
+            "marked": "on" if is_marked else "",
+            "screened": "on" if is_screened else "bad",
+            "released": "held" if is_held else "on",
+        },
+        "size": size,
+    }
+
+
+@register.simple_tag
+def seconds(value: float) -> str:
+    """A duration as a person says it."""
+    if value < 1:
+        return "under 1 s" if value < 0.05 else f"{value:.1f} s"
+    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s" if value < 90 else f"{value / 60:.0f} min"
+
+
+@register.simple_tag
+def seconds_between(start: datetime, end: datetime) -> str:
+    """How long it was from one moment to another."""
+    return seconds((end - start).total_seconds())
+
+
+@register.simple_tag
+def title_of(kind: str, name: str) -> str:
+    """The contract's title of a parameter; the bare name for one that is no longer in the contract."""
+    schemas = schema_of("image" if kind == "image" else "text")
+    return str(schemas.get(name, {}).get("title", name))
+
+
+@register.simple_tag
+def value_of(kind: str, name: str, value: object) -> str:
+    """A parameter's value with its unit."""
+    schemas = schema_of("image" if kind == "image" else "text")
+    unit = schemas.get(name, {}).get("unit", "")
+    return f"{written(value)} {unit}".strip() or "none"

@@ -1,0 +1,127 @@
+"""The pages where people ask: the studio itself, and where a visit starts."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+from pydantic import ValidationError
+
+from genworkers import contract
+from webapp.accounts.models import User
+from webapp.accounts.signed_in import person
+from webapp.errors import AppError, invalid_request
+from webapp.gallery import selectors as gallery
+from webapp.jobs import selectors as jobs
+from webapp.jobs import services as jobs_services
+from webapp.jobs.models import Job
+from webapp.jobs.stage import stage_of
+from webapp.studio import parameters, prompt_bar
+from webapp.studio.prompt_bar import PromptBar
+from webapp.workspaces.current import current, enter_by_slug
+from webapp.workspaces.models import Workspace
+from webapp.workspaces.selectors import workspaces_of
+
+NUM_RECENT = 12
+SAMPLES: list[tuple[contract.Kind, str]] = [
+    ("image", "a red apple"),
+    ("text", "Write a story about a brave little boat."),
+    ("image", "a rocket"),
+    ("image", "a cat"),
+    ("text", "Write a story about a lost mitten in the snow."),
+    ("image", "a lighthouse"),
+]
+
+
+@login_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """To the studio of the workspace that was chosen, or visited last."""
+    user = person(request)
+    workspace = workspaces_of(user).filter(slug=request.GET.get("workspace", "")).first() or current(request, user)
+    if workspace is None:
+        return render(request, "studio/no_workspace.html")
+    return redirect("studio", workspace.slug)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def studio(request: HttpRequest, slug: str) -> HttpResponse:
+    """The prompt bar and the person's newest job; POST starts another."""
+    user = person(request)
+    workspace = enter_by_slug(request, user, slug)
+    if request.method == "POST":
+        return _create(request, user, workspace)
+    return _page(request, user, workspace)
+
+
+def _page(request: HttpRequest, user: User, workspace: Workspace, bar: PromptBar | None = None, status: int = 200) -> HttpResponse:
+    newest = jobs.jobs_of(workspace).filter(created_by=user).first()
+    context: dict[str, Any] = {
+        "stage": stage_of(newest, user) if newest else None,
+        "recent": gallery.artifacts_of(workspace)[:NUM_RECENT],
+        "samples": [{"kind": kind, "prompt": prompt, "url": _sample_url(workspace, kind, prompt)} for kind, prompt in SAMPLES],
+    }
+    if bar is not None:
+        context["prompt_bar"] = bar
+    return render(request, "studio/studio.html", context, status=status)
+
+
+def _sample_url(workspace: Workspace, kind: str, prompt: str) -> str:
+    query = QueryDict(mutable=True)
+    query.update({"kind": kind, "prompt": prompt})
+    return f"{reverse('studio', args=[workspace.slug])}?{query.urlencode()}"
+
+
+def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpResponse:
+    is_fragment = request.headers.get("HX-Request") == "true"
+    try:
+        job = _submit(request.POST, user, workspace)
+    except AppError as error:
+        if is_fragment and not error.problems:
+            raise  # becomes a notice beside the bar, which stays as it is
+        bar = prompt_bar.refused(request.POST, error)
+        if is_fragment:
+            return render(request, "studio/_prompt_bar.html", {"prompt_bar": bar}, status=error.http_status)
+        return _page(request, user, workspace, bar, error.http_status)
+    if not is_fragment:
+        response = redirect("job", job.id)
+        response.status_code = 303
+        return response
+    if _comes_from_studio(request, workspace):
+        bar = prompt_bar.accepted(request.POST)
+        return render(request, "studio/_created.html", {"prompt_bar": bar, "stage": stage_of(job, user), "swap_badge": True})
+    return HttpResponseClientRedirect(reverse("job", args=[job.id]))
+
+
+def _submit(posted: QueryDict, user: User, workspace: Workspace) -> Job:
+    kind: contract.Kind = "image" if posted.get("kind") == "image" else "text"
+    data = parameters.parse(kind, {name: str(value) for name, value in posted.items()}) | {"kind": posted.get("kind", kind)}
+    try:
+        wish = contract.GENERATION_REQUEST.validate_python(data, strict=False)
+    except ValidationError as error:
+        raise invalid_request(error, parameters.allowed_of(kind)) from error
+    return jobs_services.submit(user=user, workspace=workspace, request=wish)
+
+
+def _comes_from_studio(request: HttpRequest, workspace: Workspace) -> bool:
+    page = request.headers.get("HX-Current-URL", "").split("?")[0]
+    return page.endswith(reverse("studio", args=[workspace.slug]))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler for 400, with a plain word about a body that was too large."""
+    if not isinstance(exception, RequestDataTooBig):
+        return render(request, "400.html", status=400)
+    error = AppError(
+        "request_too_large",
+        413,
+        f"That is too much text: a request may have {contract.MAX_BODY_BYTES:,} bytes, "
+        f"a prompt {contract.MAX_PROMPT_CHARS:,} characters. Shorten it and try again.",
+    )
+    template = "_error.html" if request.headers.get("HX-Request") == "true" else "error.html"
+    return render(request, template, {"error": error}, status=413)
