@@ -19,6 +19,7 @@ from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
 from genworkers.tasks import leases
 from webapp.catalog import selectors as catalog
+from webapp.errors import AppError
 from webapp.gallery.services import ArtifactDraft
 from webapp.jobs import events, services
 from webapp.jobs.eventlog import FenceLostError
@@ -186,6 +187,9 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
                 services.requeue(claim.job, claim.fence, error_code=error.code)
             else:
                 services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
+        except AppError as error:  # for example storage_full: trying again at once would not help
+            log.warning("result_not_kept", code=error.code, message=error.message)
+            services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
         except Exception:
             log.exception("job_broke")
             services.requeue(claim.job, claim.fence, error_code="internal_error")
