@@ -43,7 +43,7 @@ format: dev ## put every file into the one format
 tree: dev ## redraw the tree in docs/ARCHITECTURE.md
 	@$(VENV)/python -m scripts.tree
 
-bench: dev ## measure a running Tessera's text jobs (scripts/bench.py --help)
+bench: dev ## measure 30 text jobs from a client's side, on a stack of its own
 	@exec $(VENV)/python -m scripts.bench
 
 lock: dev ## pin requirements/*.in anew (UPGRADE=--upgrade takes newer versions)
