@@ -44,6 +44,15 @@ class TextCodec:
         """Read a `tokenizer.json`."""
         return cls(Tokenizer.from_file(str(path)))
 
+    @classmethod
+    def from_json(cls, content: bytes) -> "TextCodec":
+        """Read the content of a `tokenizer.json`."""
+        return cls(Tokenizer.from_str(content.decode("utf-8")))
+
+    def to_json(self) -> bytes:
+        """The content of a `tokenizer.json`."""
+        return str(self._tokenizer.to_str()).encode("utf-8")
+
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`."""
         self._tokenizer.save(str(path))

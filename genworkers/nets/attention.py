@@ -1,7 +1,6 @@
-"""Causal self-attention with rotary positions and grouped heads: whole sequences, no cache.
+"""Causal self-attention with rotary positions and grouped heads.
 
-`decoder.py` uses it in training; serving with a cache calls `project` and `finish` around its own
-attention over the cached keys and values.
+`forward` reads whole sequences; who keeps a cache calls `project`, `attend` and `finish` itself.
 """
 
 from torch import Tensor, nn
@@ -57,10 +56,28 @@ class CausalAttention(nn.Module):
         batch, _, num_tokens, _ = attended.shape
         return F.linear(attended.transpose(1, 2).reshape(batch, num_tokens, -1), self.out.weight)
 
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, may_see: Tensor | None = None) -> Tensor:
+        """Mix the values by how well their keys fit.
+
+        Args:
+            queries: (B, num_heads, T, head_width), the last T of the N positions.
+            keys: (B, num_kv_heads, N, head_width).
+            values: the same.
+            may_see: (T, N) bool; None where T is 1 or N, whose masks are plain.
+
+        Returns:
+            (B, num_heads, T, head_width).
+        """
+        return F.scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            attn_mask=may_see,
+            is_causal=may_see is None and queries.shape[-2] > 1,
+            enable_gqa=self.num_kv_heads != self.num_heads,
+        )
+
     def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """(B, T, width) normalised in, (B, T, width) out."""
         queries, keys, values = self.project(x, cosines, sines)
-        attended = F.scaled_dot_product_attention(
-            queries, keys, values, is_causal=True, enable_gqa=self.num_kv_heads != self.num_heads
-        )
-        return self.finish(attended)
+        return self.finish(self.attend(queries, keys, values))
