@@ -4,6 +4,7 @@ A conversation turn is `<|user|> prompt <|assistant|> response <|end|>`. Text th
 becomes a special token: specials are added by id only.
 """
 
+import codecs
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,10 +14,6 @@ END = "<|end|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
 SPECIALS = (END, USER, ASSISTANT)
-
-REPLACEMENT = "\ufffd"
-# A UTF-8 character has at most four bytes, so at most three can be waiting for the rest.
-MAX_PENDING_BYTES = 3
 
 
 class TextCodec:
@@ -101,37 +98,15 @@ class TextDecoder:
 
     def __init__(self, codec: TextCodec) -> None:
         self._codec = codec
-        self._pending = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
         """Text that is certain after this id; an incomplete character waits for its other bytes."""
-        self._pending += self._codec.bytes_of(token_id)
-        for held in range(min(MAX_PENDING_BYTES, len(self._pending)) + 1):
-            cut = len(self._pending) - held
-            if held == 0 or _is_unfinished(self._pending[cut:]):
-                head = self._pending[:cut]
-                try:
-                    text = head.decode("utf-8")
-                except UnicodeDecodeError:
-                    continue
-                self._pending = self._pending[cut:]
-                return text
-        text = self._pending.decode("utf-8", errors="replace")
-        self._pending = b""
-        return text
+        return self._decoder.decode(self._codec.bytes_of(token_id))
 
     def flush(self) -> str:
-        """Text of the bytes that still wait; U+FFFD for a character that never got its rest."""
-        text = self._pending.decode("utf-8", errors="replace")
-        self._pending = b""
-        return text
-
-
-def _is_unfinished(tail: bytes) -> bool:
-    """True if the tail may still become one UTF-8 character."""
-    first = tail[0]
-    length = 4 if first >= 0xF0 else 3 if first >= 0xE0 else 2 if first >= 0xC2 else 0
-    return first < 0xF5 and len(tail) < length and all(0x80 <= byte < 0xC0 for byte in tail[1:])
+        """U+FFFD if a character still waits for bytes that never came."""
+        return self._decoder.decode(b"", final=True)
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> TextCodec:

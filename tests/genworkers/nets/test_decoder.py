@@ -1,0 +1,128 @@
+"""The decoder: equal to a plain reference, equal with and without cache, able to learn a batch by heart."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from genworkers.nets.decoder import Decoder, DecoderConfig, KeyValueCache
+from tests.genworkers.tiny_decoder import tiny_decoder
+
+Array = NDArray[np.float64]
+VOCAB = 50
+
+
+def reference_logits(net: Decoder, ids: list[int]) -> Array:
+    """The decoder written out in NumPy, a token and a head at a time, in float64."""
+    config = net.config
+    weights = {name: value.double().numpy() for name, value in net.state_dict().items()}
+
+    def norm(x: Array, name: str) -> Array:
+        scaled: Array = x / np.sqrt((x**2).mean(-1, keepdims=True) + config.norm_eps) * weights[name]
+        return scaled
+
+    def turn(head: Array, position: int) -> Array:
+        half = config.head_width // 2
+        turned = head.copy()
+        for i in range(half):
+            angle = position * config.rope_theta ** (-2 * i / config.head_width)
+            turned[i] = head[i] * np.cos(angle) - head[i + half] * np.sin(angle)
+            turned[i + half] = head[i + half] * np.cos(angle) + head[i] * np.sin(angle)
+        return turned
+
+    x = norm(weights["embed.weight"][ids], "embed_norm.weight")
+    for layer in range(config.num_layers):
+        prefix = f"blocks.{layer}."
+        fused = norm(x, prefix + "attention_norm.weight") @ weights[prefix + "attention.qkv.weight"].T
+        heads = fused.reshape(len(ids), -1, config.head_width)
+        group = config.num_heads // config.num_kv_heads
+        mixed = np.zeros((len(ids), config.num_heads, config.head_width))
+        for position in range(len(ids)):
+            for head in range(config.num_heads):
+                key_head = config.num_heads + head // group
+                query = turn(norm(heads[position, head], prefix + "attention.query_norm.weight"), position)
+                keys = [
+                    turn(norm(heads[p, key_head], prefix + "attention.key_norm.weight"), p) for p in range(position + 1)
+                ]
+                fits = np.array([query @ key / np.sqrt(config.head_width) for key in keys])
+                shares = np.exp(fits - fits.max()) / np.exp(fits - fits.max()).sum()
+                mixed[position, head] = shares @ heads[: position + 1, key_head + config.num_kv_heads]
+        x = x + mixed.reshape(len(ids), -1) @ weights[prefix + "attention.out.weight"].T
+        hidden = norm(x, prefix + "mlp_norm.weight") @ weights[prefix + "mlp.up.weight"].T
+        x = x + np.maximum(hidden, 0) ** 2 @ weights[prefix + "mlp.down.weight"].T
+    logits = norm(x, "final_norm.weight") @ weights["embed.weight"].T
+    capped: Array = config.logit_cap * np.tanh(logits / config.logit_cap)
+    return capped
+
+
+def test_decoder_equals_the_reference() -> None:
+    net = tiny_decoder(VOCAB)
+    ids = torch.randint(VOCAB, (2, 13), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        ours = net(ids).double().numpy()
+    for row in range(2):
+        np.testing.assert_allclose(ours[row], reference_logits(net, ids[row].tolist()), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
+def test_cached_equals_uncached(chunk: int) -> None:
+    net = tiny_decoder(VOCAB)
+    ids = torch.randint(VOCAB, (20,), generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        whole = net(ids[None])[0]
+        cache = KeyValueCache.empty(net.config, num_slots=3)
+        for start in range(0, 12, chunk):
+            end = min(start + chunk, 12)
+            torch.testing.assert_close(net.extend(ids[start:end], cache, 1, start), whole[end - 1], atol=1e-5, rtol=0)
+        for position in range(12, 20):
+            logits = net.step(ids[position, None], cache, [1], [position])
+            torch.testing.assert_close(logits[0], whole[position], atol=1e-5, rtol=0)
+
+
+def test_company_and_slot_do_not_change_a_single_bit() -> None:
+    net = tiny_decoder(VOCAB)
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randint(VOCAB, (4, 9), generator=generator)
+    with torch.inference_mode():
+        results = []
+        for slots in ([0], [2, 0, 3, 1]):
+            cache = KeyValueCache.empty(net.config, num_slots=4)
+            for row, slot in enumerate(slots):
+                net.extend(rows[row, : 8 - row], cache, slot, 0)
+            ids = torch.stack([rows[row, 8 - row] for row in range(len(slots))])
+            results.append(net.step(ids, cache, slots, [8 - row for row in range(len(slots))])[0])
+    assert torch.equal(results[0], results[1])
+
+
+def test_one_batch_overfits() -> None:
+    torch.manual_seed(0)
+    net = Decoder(
+        DecoderConfig(30, 16, width=32, num_layers=2, num_heads=2, num_kv_heads=2, head_width=16, mlp_width=64)
+    )
+    net.init_weights(torch.Generator().manual_seed(0))
+    ids = torch.randint(30, (4, 13))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=0.01)
+    for _ in range(120):
+        loss = F.cross_entropy(net(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    assert loss.item() < 0.1
+
+
+def test_more_tokens_than_the_context_are_refused() -> None:
+    net = tiny_decoder(VOCAB, context_tokens=8)
+    with pytest.raises(ValueError, match="at most 8 tokens fit, got 9"):
+        net(torch.zeros(1, 9, dtype=torch.long))
+    with pytest.raises(ValueError, match="at most 8 tokens fit, got 9"):
+        net.extend(torch.zeros(9, dtype=torch.long), KeyValueCache.empty(net.config, 1), 0, 0)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_kv_heads must divide num_heads 4, got 3"):
+        DecoderConfig(10, 8, width=8, num_layers=1, num_heads=4, num_kv_heads=3, head_width=2, mlp_width=8)
+    with pytest.raises(ValueError, match="num_layers must be at least 1, got 0"):
+        DecoderConfig(10, 8, width=8, num_layers=0, num_heads=4, num_kv_heads=4, head_width=2, mlp_width=8)
+    with pytest.raises(ValueError, match="head_width must be even, got 3"):
+        Decoder(DecoderConfig(10, 8, width=8, num_layers=1, num_heads=1, num_kv_heads=1, head_width=3, mlp_width=8))
