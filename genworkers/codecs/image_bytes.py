@@ -46,9 +46,9 @@ def resize_premultiplied(premultiplied: Floats, size_px: int) -> Floats:
         )
         for channel in range(4)
     ]
-    resized = np.clip(np.stack(planes, axis=-1), 0.0, 1.0)
+    resized: Floats = np.clip(np.stack(planes, axis=-1), 0.0, 1.0).astype(np.float32)
     resized[..., :3] = np.minimum(resized[..., :3], resized[..., 3:])
-    return resized.astype(np.float32)
+    return resized
 
 
 def resize(pixels: Pixels, size_px: int) -> Pixels:

@@ -3,13 +3,13 @@
 Callers submit and read tickets; what a step does is in mosaic.py.
 """
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 
@@ -22,6 +22,8 @@ from genworkers.engine.ticket import Ticket
 from genworkers.nets.encoder import load_minilm, minilm_folder
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
 from genworkers.nets.masked_transformer import MaskedTransformer, MosaicConfig
+
+logger = logging.getLogger(__name__)
 
 GPU_LANES = 8
 
@@ -68,7 +70,9 @@ class ImageEngine:
         self._arrived: deque[_ImageJob] = deque()
         self._active: list[_ImageJob] = []
         self._turns: deque[tuple[_ImageJob, int]] = deque()
-        self._stopped: EngineError | None = EngineError("engine_stopped", "The image engine has not been started.")
+        self._stopped: EngineError | None = EngineError(
+            "engine_closed", "The image engine has not been started.", may_retry=True
+        )
         self._thread: threading.Thread | None = None
 
     @property
@@ -91,7 +95,7 @@ class ImageEngine:
 
     def close(self) -> None:
         """Stop after the step in hand; whoever still waits gets an EngineError that may be retried."""
-        self._stop(EngineError("engine_stopped", "The image engine was shut down. Try again.", may_retry=True))
+        self._stop(EngineError("engine_closed", "The image engine was shut down. Try again.", may_retry=True))
         if self._thread is not None:
             self._thread.join()
 
@@ -107,7 +111,7 @@ class ImageEngine:
         """
         if request.style not in self._mosaic.styles:
             raise EngineError(
-                "unknown_style",
+                "style_unknown",
                 f"The net {request.net!r} has no style {request.style!r}. "
                 f"Choose one of: {', '.join(self._mosaic.styles)}.",
             )
@@ -131,11 +135,11 @@ class ImageEngine:
                 self._drop_ended()
                 self._admit()
                 self._advance()
-        except Exception as error:  # noqa: BLE001  the engine loop: whatever broke must reach every waiter
-            structlog.get_logger(__name__).exception("image_engine_died")
+        except Exception as error:  # whatever broke must reach every waiter
+            logger.exception("the image engine died")
             self._stop(
                 EngineError(
-                    "engine_stopped",
+                    "engine_dead",
                     f"The image engine broke ({type(error).__name__}). Try again once the worker has restarted.",
                     may_retry=True,
                 )
@@ -144,7 +148,7 @@ class ImageEngine:
             waiting, self._arrived = [*self._active, *self._arrived], deque()
             reason = self._stopped
         for job in waiting:
-            job.ticket.fail(reason or EngineError("engine_stopped", "The image engine stopped.", may_retry=True))
+            job.ticket.fail(reason or EngineError("engine_dead", "The image engine stopped.", may_retry=True))
 
     def _wait_for_work(self) -> bool:
         with self._changed:

@@ -80,7 +80,7 @@ class TextEncoder(nn.Module):
         Returns:
             States (B, T, D); those at padding mean nothing.
         """
-        x = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
+        x: Tensor = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
         x = self.norm(x)
         for layer in self.layers:
             x = layer(x, is_token)

@@ -227,7 +227,7 @@ def main() -> None:
             loss = F.cross_entropy(logits[is_hidden].float(), data.codes[rows][is_hidden])
             for optimiser, _ in optimisers:
                 optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             for optimiser, _ in optimisers:
                 optimiser.step()

@@ -166,7 +166,7 @@ def main() -> None:
             background = torch.rand(len(picked), 3, 1, 1, generator=generator)
             loss = reconstruction_loss(painted.float(), target, background)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             decay = min(0.999, (step + 1) / (step + 10))

@@ -81,7 +81,7 @@ def test_one_batch_overfits() -> None:
         painted, _ = net(small)
         loss = (painted - large).abs().mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.4 * losses[0]

@@ -23,7 +23,7 @@ def test_one_batch_overfits() -> None:
     for _ in range(60):
         loss = F.cross_entropy(net(hidden, captions).flatten(0, 1), target.flatten())
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.3
 
