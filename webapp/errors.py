@@ -139,6 +139,8 @@ def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any
     elif code == "extra_forbidden":
         code, message = "unknown_field", "there is no such field"
         words = f"one of {', '.join(allowed)}" if allowed else ""
+    elif code == "model_attributes_type":
+        words, message = "one JSON object", "this is no JSON object"
     elif code == "missing":
         value, message = "", "this is needed"
     elif not words:

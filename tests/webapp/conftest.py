@@ -34,3 +34,10 @@ def nets_dir(tmp_path: Path, settings: Settings) -> Path:
 def empty_redis(redis_client: redis.Redis) -> redis.Redis:
     """No test sees another's queue or log."""
     return redis_client
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings: Settings) -> None:
+    """Static files under their own names: hashed names need a `collectstatic` first."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}

@@ -3,15 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from ninja import Body, Header, Query, Router
 from pydantic import BaseModel, Field
@@ -121,8 +122,8 @@ async def _wait(job_id: UUID, wait_s: int) -> Answer:
         async with asyncio.timeout(wait_s), aclosing(follow(job_id, 0)) as messages:
             async for _ in messages:
                 pass
-    except TimeoutError:
-        pass
+    except (TimeoutError, redis.RedisError):
+        pass  # the row has the answer
     body = await sync_to_async(_fresh_body)(job_id)
     return Answer(200 if body["finished_at"] else 202, body)
 
@@ -213,7 +214,8 @@ def _check_may_cancel(caller: Caller, job: Job) -> None:
                 "its kind, `data` the event as JSON. Also `heartbeat` (state, place in the queue, seconds left) "
                 "and `offset_lost` (the log no longer reaches back so far: take the snapshot instead).",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            }
+            },
+            204: {"description": "The job has ended and `Last-Event-ID` is its last event: do not connect again."},
         }
     },
 )
@@ -226,22 +228,31 @@ async def follow_job(
     ] = None,
 ) -> HttpResponseBase:
     """The numbered events of a job as they happen, and those before."""
-    await sync_to_async(request.auth.job)(job_id)
+    start = after if last_event_id is None else last_event_id
+    job = await sync_to_async(request.auth.job)(job_id)
+    if last_event_id and not job.is_open and (await sync_to_async(snapshot)(job)).last_seq == last_event_id:
+        return HttpResponse(status=204)
+    messages = follow(job_id, start)
+    first = await anext(messages)  # a log that does not answer is a 503, not a stream that breaks off
     return StreamingHttpResponse(
-        _as_sse(job_id, after if last_event_id is None else last_event_id),
+        _as_sse(first, messages),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"},
     )
 
 
-async def _as_sse(job_id: UUID, after: int) -> AsyncIterator[str]:
-    async with aclosing(follow(job_id, after)) as messages:
-        async for message in messages:
-            if message["type"] == "event":
-                event = message["event"]
-                yield f"id: {message['seq']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
-            elif message["type"] == "heartbeat":
-                state = {name: message[name] for name in ("status", "position", "eta_s")}
-                yield f"event: heartbeat\ndata: {json.dumps(state)}\n\n"
-            else:
-                yield f"id: {message['seq']}\nevent: offset_lost\ndata: {json.dumps(message['snapshot'])}\n\n"
+async def _as_sse(first: dict[str, Any], others: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator[str]:
+    async with aclosing(others):
+        yield _sse(first)
+        async for message in others:
+            yield _sse(message)
+
+
+def _sse(message: dict[str, Any]) -> str:
+    if message["type"] == "event":
+        event = message["event"]
+        return f"id: {message['seq']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
+    if message["type"] == "heartbeat":
+        state = {name: message[name] for name in ("status", "position", "eta_s")}
+        return f"event: heartbeat\ndata: {json.dumps(state)}\n\n"
+    return f"id: {message['seq']}\nevent: offset_lost\ndata: {json.dumps(message['snapshot'])}\n\n"

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import redis
 from django.conf import settings
 from django.urls import reverse
 from pydantic import BaseModel, Field
@@ -52,9 +53,12 @@ class JobSnapshot(BaseModel):
 
 
 def snapshot(job: Job) -> JobSnapshot:
-    """Read the job's row, queue place and last progress."""
+    """Read the job's row, queue place and last progress; a log that is away leaves only the progress unknown."""
     queue = selectors.queue_state(job)
-    last_seq, progress = eventlog.head(job.id)
+    try:
+        last_seq, progress = eventlog.head(job.id)
+    except redis.RedisError:
+        last_seq, progress = 0, None
     api = f"{settings.BASE_URL}/api/v1/jobs/{job.id}"
     return JobSnapshot(
         id=job.id,
