@@ -72,7 +72,7 @@ class Services:
 def open_data_dir(folder: Path) -> IO[str]:
     """Make the data directory if it is missing, check it, and lock it for as long as the result stays open."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = (folder / "up.lock").open("a")
     except OSError as error:
         sys.exit(f"Cannot write to {folder} ({error.strerror}): set TESSERA_DATA_DIR to a folder that you own.")
