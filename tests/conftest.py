@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="tessera-tests-"))
     server = embedded_redis.prepare(folder / "redis")
+    (folder / "static").mkdir()  # whitenoise warns when it is missing
     process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
     config.stash[ground] = (folder, process)
     os.environ["TESSERA_DATA_DIR"] = str(folder)
