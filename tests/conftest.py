@@ -1,6 +1,7 @@
 """The ground of every test: a data folder and a real Redis of its own, set before Django reads its settings."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -27,6 +28,15 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+MANIFESTS: dict[str, dict[str, Any]] = {
+    "llama-tessera-text": {
+        "kind": "text",
+        "family": "decoder",
+        "title": "Llama Tessera Text",
+        "notice": "Built with Llama",
+    },
+    "mosaic": {"kind": "image", "family": "mosaic", "title": "Mosaic", "styles": {"flat": "Flat"}},
+}
 
 ground = pytest.StashKey[tuple[Path, subprocess.Popen[bytes]]]()
 
@@ -96,6 +106,18 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     yield client
     client.flushdb()
     client.close()
+
+
+@pytest.fixture
+def nets_dir(tmp_path: Path, settings: Any) -> Path:
+    """A folder with one net of each kind, as manifests: enough for the site, which never reads weights."""
+    facts = {"num_parameters": 1, "sha256": "c" * 64, "config": {}, "files": {}}
+    for name, manifest in MANIFESTS.items():
+        folder = tmp_path / "nets" / name
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"name": name} | facts | manifest))
+    settings.NETS_DIR = tmp_path / "nets"
+    return tmp_path / "nets"
 
 
 @pytest.fixture(scope="session")
