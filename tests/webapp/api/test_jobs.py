@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -217,4 +216,4 @@ def test_a_full_queue_says_when_to_come_back(api: Client, settings: Any) -> None
     assert post(api).status_code == 202
     full = post(api)
     assert (full.status_code, full.json()["code"], full["Retry-After"]) == (429, "queue_full", "60")
-    assert UUID(post(api, {"kind": "image", "prompt": "a cat"}).json()["id"])
+    assert post(api, {"kind": "image", "prompt": "a cat"}).status_code == 202
