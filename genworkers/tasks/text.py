@@ -33,6 +33,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
     seed = job.request["seed"]
     ticket = engines.text_engine(request.net).submit(request, seed=seed, deadline_s=run.deadline_s)
     run.publish(contract.Started(attempt=job.attempt, num_steps=request.max_tokens, seed=seed))
+    terms = rules.terms_of(job.workspace_id)
     text = ""
     num_tokens = 0
     last_flush = 0.0
@@ -47,7 +48,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
             num_tokens = steps[-1].num_tokens
             run.timings.setdefault("first_token_s", round(last_flush - run.began, 4))
         text += piece
-        tail = rules.screen(text[-SCREEN_TAIL_CHARS:], workspace_id=job.workspace_id, stage="output")
+        tail = rules.judge(text[-SCREEN_TAIL_CHARS:], terms, stage="output")
         if tail.action == Action.BLOCK:
             raise BlockedError(tail)
         if not piece or tail.action == Action.REVIEW:  # what waits for a reviewer is not shown on the way
@@ -60,7 +61,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         raise EngineError(
             "nothing_written", "The net ended before the first word. Remove a stop string or change the seed."
         )
-    verdict = rules.screen(text, workspace_id=job.workspace_id, stage="output")
+    verdict = rules.judge(text, terms, stage="output")
     if verdict.action == Action.BLOCK:
         raise BlockedError(verdict)
     return [

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -73,15 +73,23 @@ def matching_terms(text: str, terms: Iterable[str]) -> list[str]:
     return [term for term in terms if term in found]
 
 
-def screen(text: str, *, workspace_id: UUID, stage: Stage) -> ScreenResult:
-    """The verdict of the workspace's terms on this text; the severest matching action wins.
+def terms_of(workspace_id: UUID) -> dict[str, str]:
+    """The workspace's terms, each with the action that it demands."""
+    terms = BlockedTerm.objects.filter(workspace_id=workspace_id).order_by("term")
+    return dict(terms.values_list("term", "action"))
+
+
+def judge(text: str, terms: Mapping[str, str], *, stage: Stage) -> ScreenResult:
+    """The verdict of these terms on this text; the severest matching action wins.
 
     The version names the rules and, after the slash, the list of terms that was in force.
     """
-    action_of = dict(
-        BlockedTerm.objects.filter(workspace_id=workspace_id).order_by("term").values_list("term", "action")
-    )
-    terms_digest = hashlib.sha256(repr(list(action_of.items())).encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    matched = matching_terms(text, action_of)
-    action = max((action_of[term] for term in matched), key=SEVERITY.__getitem__, default=Action.ALLOW.value)
+    terms_digest = hashlib.sha256(repr(list(terms.items())).encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    matched = matching_terms(text, terms) if terms else []
+    action = max((terms[term] for term in matched), key=SEVERITY.__getitem__, default=Action.ALLOW.value)
     return ScreenResult(action, SCREEN, f"{RULES_VERSION}/{terms_digest}", stage, matched)
+
+
+def screen(text: str, *, workspace_id: UUID, stage: Stage) -> ScreenResult:
+    """The verdict of the workspace's terms, as they are now, on this text."""
+    return judge(text, terms_of(workspace_id), stage=stage)
