@@ -15,3 +15,4 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
 ]
+handler400 = "webapp.studio.views.bad_request"

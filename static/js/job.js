@@ -12,6 +12,7 @@ const MAX_COURSE_TILES = 32;
 const NOT_SIGNED_IN = 4401;
 const NOT_FOUND = 4404;
 const NORMAL_END = 1000;
+const REPLAY_MS = 800;
 
 const STATE_WORDS = {
   queued: "Waiting", running: "In progress", succeeded: "Done", failed: "Failed",
@@ -43,12 +44,15 @@ class JobView {
   #numSteps = 1;
   #hasEnded = false;
   #wait = { position: 0, endsAt: null };
+  #pace = null; // where the work stood when this browser began to measure, for the seconds left
+  #openedAt = 0;
   #clock;
 
   constructor(root) {
     this.#root = root;
     this.#lastSeq = Number(root.dataset.after);
     this.kind = root.dataset.kind;
+    this.#expect(Number(root.dataset.position), root.dataset.etaS === "" ? null : Number(root.dataset.etaS));
     const words = root.querySelector(".words");
     this.words = words && new Words(words);
     this.mosaics = [...root.querySelectorAll(".picture canvas")].map((canvas) => new Mosaic(canvas));
@@ -66,6 +70,8 @@ class JobView {
     address.searchParams.set("after", this.#lastSeq);
     const socket = new WebSocket(address);
     this.#socket = socket;
+    this.#openedAt = Date.now();
+    this.#pace = null;
     socket.addEventListener("message", (message) => {
       if (socket === this.#socket) this.#receive(JSON.parse(message.data));
     });
@@ -116,8 +122,24 @@ class JobView {
 
   #beat({ status, position, eta_s: etaS }) {
     if (status === "queued" || status === "running") this.setStatus(status);
-    this.#wait = { position, endsAt: etaS === null ? null : Date.now() + etaS * 1000 };
+    if (status === "queued" || !this.#pace) this.#expect(position, etaS);
     this.#showWait();
+  }
+
+  #expect(position, secondsLeft) {
+    this.#wait = { position, endsAt: secondsLeft === null ? null : Date.now() + secondsLeft * 1000 };
+  }
+
+  // Seconds left by the pace of this very job. The replay after a reload comes all at once and says nothing of it.
+  #measure(numDone) {
+    const now = Date.now();
+    if (numDone === 0 || now - this.#openedAt < REPLAY_MS) { this.#pace = null; return; }
+    this.#pace ??= { at: now, numDone };
+    const [elapsed, numMore] = [now - this.#pace.at, numDone - this.#pace.numDone];
+    if (elapsed > 1000 && numMore > 0) {
+      this.#expect(0, ((this.#numSteps - numDone) * elapsed) / numMore / 1000);
+      this.#showWait();
+    }
   }
 
   // The log no longer holds what we miss: take the page's word for it and go on after the newest event.
@@ -158,6 +180,7 @@ class JobView {
     const numTiles = Math.min(numSteps, MAX_COURSE_TILES);
     while (course.childElementCount > numTiles) course.lastChild.remove();
     while (course.childElementCount < numTiles) course.append(document.createElement("i"));
+    this.#measure(numDone);
     const numSet = Math.round((numDone / numSteps) * numTiles);
     [...course.children].forEach((tile, place) => tile.classList.toggle("is-set", place < numSet));
     course.setAttribute("aria-valuemax", numSteps);
@@ -202,7 +225,7 @@ class JobView {
     const parts = [];
     if (this.#root.dataset.link === "lost") parts.push("Connection lost, trying again");
     if (this.#root.dataset.status === "queued" && position > 0) parts.push(position === 1 ? "Next in the queue" : `Number ${position} in the queue`);
-    if (!this.#hasEnded && secondsLeft !== null) parts.push(secondsLeft > 0 ? `about ${duration(secondsLeft)} left` : "any moment now");
+    if (!this.#hasEnded && secondsLeft !== null) parts.push(secondsLeft > 0 ? `${this.kind === "text" && position === 0 ? "at most" : "about"} ${duration(secondsLeft)} left` : "any moment now");
     const text = parts.join(", ");
     if (wait.textContent !== text) wait.textContent = text;
   }

@@ -92,6 +92,7 @@ export class Mosaic {
     const source = this.#picture.width / this.#side;
     this.#context.fillStyle = plaster;
     this.#context.fillRect(...square(inset));
-    this.#context.drawImage(this.#picture, column * source, row * source, source, source, ...square(inset));
+    // Half a pixel inside, so that no neighbour bleeds in.
+    this.#context.drawImage(this.#picture, column * source + 0.5, row * source + 0.5, source - 1, source - 1, ...square(inset));
   }
 }

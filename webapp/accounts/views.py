@@ -26,6 +26,7 @@ class SignInLinkView(LoginView):  # type: ignore[misc]
             return redirect("home")
         messages.error(
             self.request,
-            "This sign-in link was used already or is older than a day. Ask for a new one, or sign in with your password.",
+            "This sign-in link was used already or is older than a day. "
+            "Ask for a new one, or sign in with your password.",
         )
         return redirect("account_login")

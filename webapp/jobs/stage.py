@@ -10,6 +10,7 @@ from webapp.accounts.models import User
 from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact
 from webapp.jobs.models import Job
+from webapp.jobs.selectors import QueueState, queue_state
 from webapp.workspaces.selectors import may_generate
 
 MAX_SHOWN_BYTES = 65_536
@@ -23,6 +24,7 @@ class Stage:
     places: list[int]
     artifacts: list[Artifact]
     text: str | None
+    queue: QueueState
     may_cancel: bool
     prompt_url: str
 
@@ -44,6 +46,7 @@ def stage_of(job: Job, user: User) -> Stage:
         places=list(range(job.request.get("num_images", 1))) if job.kind == "image" else [],
         artifacts=artifacts,
         text=text_of(artifacts[0]) if artifacts and job.kind == "text" else None,
+        queue=queue_state(job),
         may_cancel=job.is_open and may_generate(user, job.workspace_id),
         prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?{query.urlencode()}",
     )
@@ -52,4 +55,5 @@ def stage_of(job: Job, user: User) -> Stage:
 def text_of(artifact: Artifact) -> str:
     """The text of a text artifact, as far as a page shows it."""
     with gallery.open_file(artifact, "original") as file:
-        return file.read(MAX_SHOWN_BYTES).decode("utf-8", "replace")
+        text: bytes = file.read(MAX_SHOWN_BYTES)
+    return text.decode("utf-8", "replace")

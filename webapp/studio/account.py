@@ -42,7 +42,9 @@ def create_key(request: HttpRequest) -> HttpResponse:
     raw_key = ""
     if form.is_valid():
         try:
-            _, raw_key = accounts.create_api_key(user, workspace, form.cleaned_data["name"], form.cleaned_data["scopes"])
+            _, raw_key = accounts.create_api_key(
+                user, workspace, form.cleaned_data["name"], form.cleaned_data["scopes"]
+            )
         except AppError as error:
             form.add_error("name", forms.ValidationError(error.message, code=error.code))
     shown = form if form.errors else ApiKeyForm()

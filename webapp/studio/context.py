@@ -1,4 +1,4 @@
-"""What every page needs: the person's workspaces, the prompt bar, the number of open jobs, the nets and their notices."""
+"""What every page needs: the person's workspaces, the prompt bar, the number of open jobs, the nets."""
 
 from typing import Any
 

@@ -37,7 +37,8 @@ def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     for variant in schema.get("anyOf", []):
         if variant.get("type") != "null":
-            return schema | variant | {"is_optional": True}
+            found: dict[str, Any] = schema | variant
+            return found
     return schema
 
 

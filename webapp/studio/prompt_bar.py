@@ -54,16 +54,17 @@ class PromptBar:
 
 
 def restored(user: User, workspace: Workspace, recalled: QueryDict) -> PromptBar:
-    """The bar of a page that was just opened: the person's last request of each kind, under what the address recalls."""
+    """The bar of a page just opened: the person's last request of each kind, under what the address recalls."""
     latest = jobs.jobs_of(workspace).filter(created_by=user)
     newest = latest.first()
     kind = _kind(recalled.get("kind", newest.kind if newest else "text"))
     forms = []
     for each in contract.KINDS:
         last = latest.filter(kind=each).first()
-        values = {name: parameters.written(value) for name, value in (last.request if last else {}).items() if name != "seed"}
+        values = {name: parameters.written(value) for name, value in (last.request if last else {}).items()}
+        values.pop("seed", None)
         if each == kind:
-            values |= {name: value for name, value in recalled.items() if name in parameters.schema_of(each)}
+            values |= {name: str(recalled[name]) for name in parameters.schema_of(each) if name in recalled}
         forms.append(_form(each, values, {}))
     return PromptBar(may_generate(user, workspace.id), kind, forms)
 
@@ -103,12 +104,13 @@ def _kind(text: str | None) -> contract.Kind:
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
-    parts = [str(problem["message"])]
-    if problem["value"] and problem["field"] != "prompt":
-        parts.append(f"you gave {problem['value']}")
-    if problem["allowed"]:
-        parts.append(f"allowed: {problem['allowed']}")
-    return "; ".join(parts) + "."
+    """What is wrong in a line: the value that was given, the allowed range, the code."""
+    message, value, allowed, code = (str(problem[name]) for name in ("message", "value", "allowed", "code"))
+    if code in ("string_too_short", "missing"):
+        message = "Nothing is written here yet"
+    elif problem["field"] != "prompt" and allowed:
+        message = f"{'This takes a whole number' if code.startswith('int_') else 'Out of range'}: you gave {value}"
+    return f"{message[:1].upper()}{message[1:]}; allowed: {allowed} ({code})." if allowed else f"{message} ({code})."
 
 
 def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, str]) -> KindForm:

@@ -59,12 +59,16 @@ def studio(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, user, workspace)
 
 
-def _page(request: HttpRequest, user: User, workspace: Workspace, bar: PromptBar | None = None, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest, user: User, workspace: Workspace, bar: PromptBar | None = None, status: int = 200
+) -> HttpResponse:
     newest = jobs.jobs_of(workspace).filter(created_by=user).first()
     context: dict[str, Any] = {
         "stage": stage_of(newest, user) if newest else None,
         "recent": gallery.artifacts_of(workspace)[:NUM_RECENT],
-        "samples": [{"kind": kind, "prompt": prompt, "url": _sample_url(workspace, kind, prompt)} for kind, prompt in SAMPLES],
+        "samples": [
+            {"kind": kind, "prompt": prompt, "url": _sample_url(workspace, kind, prompt)} for kind, prompt in SAMPLES
+        ],
     }
     if bar is not None:
         context["prompt_bar"] = bar
@@ -94,13 +98,15 @@ def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpRespo
         return response
     if _comes_from_studio(request, workspace):
         bar = prompt_bar.accepted(request.POST)
-        return render(request, "studio/_created.html", {"prompt_bar": bar, "stage": stage_of(job, user), "swap_badge": True})
+        return render(
+            request, "studio/_created.html", {"prompt_bar": bar, "stage": stage_of(job, user), "swap_badge": True}
+        )
     return HttpResponseClientRedirect(reverse("job", args=[job.id]))
 
 
 def _submit(posted: QueryDict, user: User, workspace: Workspace) -> Job:
     kind: contract.Kind = "image" if posted.get("kind") == "image" else "text"
-    data = parameters.parse(kind, {name: str(value) for name, value in posted.items()}) | {"kind": posted.get("kind", kind)}
+    data = parameters.parse(kind, posted.dict()) | {"kind": posted.get("kind", kind)}
     try:
         wish = contract.GENERATION_REQUEST.validate_python(data, strict=False)
     except ValidationError as error:

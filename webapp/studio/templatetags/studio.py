@@ -5,8 +5,10 @@ from typing import Any
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.studio.parameters import schema_of, written
@@ -17,32 +19,48 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """One decorative icon; the text beside it or an aria-label says what it means."""
-    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>', static("img/icons.svg"), name)
+    address = f"{static('img/icons.svg')}#{name}"
+    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
+
+
+def _tiles(artifact: Artifact) -> list[tuple[str, str]]:
+    """What the seal says of signed, marked, screened, released: the words, and the tile's class."""
+    is_signed = any(
+        file.role == ArtifactFile.Role.ORIGINAL and hasattr(file, "credential") for file in artifact.files.all()
+    )
+    is_marked = hasattr(artifact, "mark") and artifact.mark.scheme != "none"
+    screens = {verdict.stage: verdict.screen for verdict in artifact.verdicts.all()}
+    if screens.get("output", "none") != "none":
+        screened = ("screened", "on")
+    else:
+        screened = ("prompt screened", "half") if "prompt" in screens else ("not screened", "bad")
+    is_held = artifact.status == Artifact.Status.HELD
+    return [
+        ("signed", "on") if is_signed else ("not signed", "bad"),
+        ("marked", "on") if is_marked else ("not marked yet", ""),
+        screened,
+        ("held for review", "held") if is_held else ("released", "on"),
+    ]
+
+
+@register.simple_tag
+def seal_words(artifact: Artifact) -> str:
+    """What the four tiles say, as a sentence."""
+    return ", ".join(words for words, _ in _tiles(artifact)).capitalize() + "."
 
 
 @register.inclusion_tag("_seal.html")
 def seal(artifact: Artifact, size: str = "") -> dict[str, Any]:
     """Four tiles that tell at a glance whether an artifact is signed, marked, screened and released."""
-    is_signed = any(file.role == ArtifactFile.Role.ORIGINAL and hasattr(file, "credential") for file in artifact.files.all())
-    is_marked = hasattr(artifact, "mark") and artifact.mark.scheme != "none"
-    is_screened = bool(artifact.verdicts.all())
-    is_held = artifact.status == Artifact.Status.HELD
-    words = [
-        "signed" if is_signed else "not signed",
-        "marked" if is_marked else "not marked yet",
-        "screened" if is_screened else "not screened",
-        "held for review" if is_held else "released",
-    ]
-    return {
-        "seal": {
-            "label": f"Seal: {', '.join(words)}",
-            "signed": "on" if is_signed else "bad",
-            "marked": "on" if is_marked else "",
-            "screened": "on" if is_screened else "bad",
-            "released": "held" if is_held else "on",
-        },
-        "size": size,
-    }
+    return {"label": f"Seal: {seal_words(artifact)}", "tiles": [tile for _, tile in _tiles(artifact)], "size": size}
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """How long ago, in words."""
+    if (timezone.now() - moment).total_seconds() < 60:
+        return "just now"
+    return f"{timesince(moment, depth=1)} ago"
 
 
 @register.simple_tag
