@@ -21,6 +21,8 @@ from genworkers.contract import Kind, NetManifest
 
 MANIFEST = "manifest.json"
 CARD = "card.md"
+NET_PART = "net"
+TOKENIZER_PART = "tokenizer"
 
 
 class CheckpointError(Exception):

@@ -13,7 +13,15 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from genworkers.checkpoints import CheckpointError, fill_net, load_manifest, load_tensors, read_part
+from genworkers.checkpoints import (
+    NET_PART,
+    TOKENIZER_PART,
+    CheckpointError,
+    fill_net,
+    load_manifest,
+    load_tensors,
+    read_part,
+)
 from genworkers.codecs.text_bpe import TextCodec, TextDecoder
 from genworkers.contract import TextRequest
 from genworkers.engine.config import EngineConfig
@@ -26,8 +34,6 @@ from genworkers.sampling.logits import Sampling, choose_token, uniform_at
 
 logger = logging.getLogger(__name__)
 
-NET_PART = "net"
-TOKENIZER_PART = "tokenizer"
 CLOSE_TIMEOUT_S = 10.0
 
 Row = TextSequence[Sampling]
@@ -46,7 +52,7 @@ class TextEngine:
         self.net = net
         self.codec = codec
         self.config = config
-        self._cache = KeyValueCache.empty(net.config, config.num_slots)
+        self._cache = KeyValueCache.empty(net.config, config.num_slots, net.dtype)
         self._scheduler: Scheduler[Sampling] = Scheduler(config)
         self._changed = threading.Condition()
         self._arrived: list[Row] = []
@@ -237,6 +243,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where the CPU multiplies it in hardware, else float32."""
+    return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
+
+
 def load_text_engine(folder: Path, config: EngineConfig | None = None) -> TextEngine:
     """An engine, not yet started, for a checkpoint folder.
 
@@ -255,4 +266,5 @@ def load_text_engine(folder: Path, config: EngineConfig | None = None) -> TextEn
     except (TypeError, ValueError) as error:
         raise CheckpointError(folder, f"config or tokenizer is wrong: {error}") from error
     fill_net(net, load_tensors(folder, manifest, NET_PART), path=folder)
+    net.to(fastest_dtype())
     return TextEngine(net, codec, config or EngineConfig())

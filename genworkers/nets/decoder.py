@@ -107,6 +107,11 @@ class Decoder(nn.Module):
         self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("sines", sines, persistent=False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of a cache for them."""
+        return self.embed.weight.dtype
+
     def init_weights(self, generator: torch.Generator) -> None:
         """Fill the weights for training: every block starts as the identity (zero output matrices)."""
         nn.init.normal_(self.embed.weight, std=0.02, generator=generator)

@@ -130,6 +130,16 @@ def read_stories(folder: Path) -> list[Story]:
     return sorted(stories, key=lambda story: (story.source, story.key))
 
 
+def storybook_credits(folder: Path) -> list[str]:
+    """Title, author and publisher of each storybook that `read_stories` may take, as its licence asks."""
+    publishers = {"asp": "African Storybook", "pb": "Pratham Books StoryWeaver"}
+    return sorted(
+        f"{row['title'].strip()}, by {row['author'].strip()} ({publishers[row['src']]})"
+        for row in _read_lines(folder / "text" / "storybooks.jsonl.xz")
+        if row["lang"] == "en"
+    )
+
+
 def clean_text(text: str) -> str:
     """Straight quotes, no heading line, no trailing space."""
     text = text.translate(_STRAIGHT).replace("\r", "\n").strip()
@@ -204,9 +214,12 @@ class Corpus:
         examples = [self.example(index, rng) for index in range(len(self.stories))]
         order = sorted(range(len(examples)), key=lambda index: len(examples[index][0]) + rng.random() * 24)
         batches: list[list[int]] = []
+        longest = 0
         for index in order:
-            if not batches or (len(batches[-1]) + 1) * len(examples[index][0]) > batch_tokens:
+            longest = max(longest, len(examples[index][0]))
+            if not batches or (len(batches[-1]) + 1) * longest > batch_tokens:
                 batches.append([])
+                longest = len(examples[index][0])
             batches[-1].append(index)
         rng.shuffle(batches)
         for batch in batches:

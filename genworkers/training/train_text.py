@@ -243,7 +243,7 @@ def _replace(path: Path, write: Any) -> None:
 
 
 def main() -> None:
-    """Read the command line, train, and leave the run's folder ready for `genworkers.evaluation.text`."""
+    """Read the command line, train, and leave the run's folder ready for `scripts.publish_text`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder that holds tokenizer.json and the run")
     parser.add_argument("--minutes", type=float, required=True)
@@ -264,8 +264,9 @@ def main() -> None:
     codec = TextCodec.from_file(arguments.run / "tokenizer.json")
     stories = read_stories(find_data_folder())
     learnt = Corpus.build(codec, [story for story in stories if not story.is_held_out], arguments.context)
-    # A tenth of the held-out stories shows the trend; `genworkers.evaluation.text` reads them all.
-    held_out = Corpus.build(codec, [story for story in stories if story.is_held_out][::10], arguments.context)
+    held_out = [story for story in stories if story.is_held_out]
+    # A tenth of the held-out stories shows the trend; `scripts.publish_text` reads them all.
+    watched = Corpus.build(codec, held_out[::10], arguments.context)
     config = DecoderConfig(
         vocab_size=codec.vocab_size,
         context_tokens=arguments.context,
@@ -287,7 +288,7 @@ def main() -> None:
     run = Run(arguments.run, config, recipe)
     run.resume()
     run.log(num_parameters=sum(one.numel() for one in run.net.parameters()), corpus_tokens=learnt.num_tokens)
-    train(run, learnt, held_out, eval_every_s=arguments.eval_every_s, save_every_s=arguments.save_every_s)
+    train(run, learnt, watched, eval_every_s=arguments.eval_every_s, save_every_s=arguments.save_every_s)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""Text training: the schedule always cools down, a stopped run goes on, the average is what it says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from genworkers.nets.decoder import DecoderConfig
+from genworkers.training.optim import WeightAverage, split_parameters, wsd_factor
+from genworkers.training.text_data import IGNORED_TARGET, Corpus, Story
+from genworkers.training.train_text import TABLES, Recipe, Run, to_tensors, train
+from tests.genworkers.tiny_decoder import SENTENCES, tiny_codec
+
+CODEC = tiny_codec()
+CONFIG = DecoderConfig(
+    CODEC.vocab_size, 48, width=32, num_layers=1, num_heads=2, num_kv_heads=2, head_width=16, mlp_width=64
+)
+RECIPE = Recipe(minutes=0.03, batch_tokens=256, is_bf16=False, is_compiled=False)
+
+
+def corpus() -> Corpus:
+    stories = [Story(str(n), "child", (f"story {n}",), SENTENCES[n % 2]) for n in range(8)]
+    return Corpus.build(CODEC, stories, CONFIG.context_tokens)
+
+
+def test_schedule_warms_up_stays_and_cools_down() -> None:
+    def factor(progress: float) -> float:
+        return wsd_factor(progress, warmup_frac=0.1, cooldown_frac=0.4, floor=0.05)
+
+    assert [factor(at) for at in (0, 0.05, 0.1, 0.6)] == pytest.approx([0, 0.5, 1, 1])
+    assert factor(0.8) == pytest.approx(0.525)
+    assert factor(1.0) == factor(7.0) == pytest.approx(0.05)
+
+
+def test_only_the_answer_is_learnt() -> None:
+    inputs, targets = to_tensors([([1, 2, 3, 4, 5], 2), ([1, 2, 9], 2)], pad_id=0)
+    ignored = IGNORED_TARGET
+    assert inputs.tolist() == [[1, 2, 3, 4], [1, 2, 0, 0]]
+    assert targets.tolist() == [[ignored, 3, 4, 5], [ignored, 9, ignored, ignored]]
+
+
+def test_parameters_are_sorted_by_their_optimiser(tmp_path: Path) -> None:
+    net = Run(tmp_path, CONFIG, RECIPE).net
+    matrices, tables, scales = split_parameters(net, embeddings=TABLES)
+    assert [tuple(one.shape) for one in tables] == [(CODEC.vocab_size, 32)]
+    assert all(one.ndim == 2 for one in matrices)
+    assert len(matrices) == 4
+    assert all(one.ndim == 1 for one in scales)
+
+
+def test_average_follows_and_swaps_there_and_back() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(net.weight)
+    average = WeightAverage(net)
+    nn.init.ones_(net.weight)
+    average.update(net, decay=0.75)
+    average.swap(net)
+    assert net.weight.item() == 0.25
+    average.swap(net)
+    assert (net.weight.item(), average.tensors["weight"].item()) == (1.0, 0.25)
+
+
+def test_a_run_learns_ends_in_time_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    run = Run(tmp_path, CONFIG, RECIPE)
+    first = run.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    train(run, corpus(), corpus(), eval_every_s=1e9, save_every_s=1e9)
+    assert run.progress_frac >= 1
+    last = run.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    assert last < first - 1
+    assert {path.name for path in tmp_path.iterdir()} >= {"state.pt", "average.safetensors", "run.json", "log.jsonl"}
+
+    again = Run(tmp_path, CONFIG, RECIPE)
+    again.resume()
+    assert (again.step, again.progress_frac) == (run.step - 1, run.progress_frac)
+    again.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    for ours, theirs in zip(run.net.parameters(), again.net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-2)
