@@ -106,7 +106,8 @@ def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpRespo
 
 def _submit(posted: QueryDict, user: User, workspace: Workspace) -> Job:
     kind: contract.Kind = "image" if posted.get("kind") == "image" else "text"
-    data = parameters.parse(kind, posted.dict()) | {"kind": posted.get("kind", kind)}
+    texts = {name: str(value) for name, value in posted.items()}
+    data = parameters.parse(kind, texts) | {"kind": posted.get("kind", kind)}
     try:
         wish = contract.GENERATION_REQUEST.validate_python(data, strict=False)
     except ValidationError as error:

@@ -1,0 +1,22 @@
+"""A person in a workspace of their own, signed in. Models come from the registry: Django is not yet up on import."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.test import Client
+
+
+@pytest.fixture
+def membership(db: None) -> Any:
+    """The owner of a workspace, with the password `tessera`."""
+    user = apps.get_model("accounts.User").objects.create_user("Ada", "ada@example.org", "tessera")
+    workspace = apps.get_model("workspaces.Workspace").objects.create(name="Mosaics", slug="mosaics")
+    return apps.get_model("workspaces.Membership").objects.create(user=user, workspace=workspace, role="owner")
+
+
+@pytest.fixture
+def browser(client: Client, membership: Any) -> Client:
+    """A client that has signed in as that owner."""
+    client.force_login(membership.user)
+    return client

@@ -1,0 +1,119 @@
+"""The wall and the page of one artifact, on results that went through the real door."""
+
+import uuid
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+
+from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
+from tests.webapp.gallery.drafts import REVIEW_VERDICT, draft_of, job_of
+from webapp.gallery import services as gallery_services
+from webapp.gallery import views
+from webapp.gallery.models import Artifact
+from webapp.gallery.recall import recall_urls
+from webapp.provenance import services as provenance
+from webapp.workspaces.models import Membership
+
+
+@pytest.fixture(autouse=True)
+def authority() -> None:
+    provenance.ensure_authority()
+
+
+def kept(membership: Membership, kind: str = "text", **changes: object) -> Artifact:
+    job = job_of(kind, workspace=membership.workspace, created_by=membership.user)
+    return gallery_services.store(draft_of(job, **changes))
+
+
+def wall_of(membership: Membership) -> str:
+    return f"/w/{membership.workspace.slug}/gallery/"
+
+
+def test_the_wall_hangs_pictures_and_texts_of_this_workspace_alone(browser: Client, membership: Membership) -> None:
+    text, picture = kept(membership), kept(membership, "image")
+    foreign = kept(MembershipFactory.create())
+    html = browser.get(wall_of(membership)).content.decode()
+    assert f"/artifacts/{picture.id}/thumbnail" in html
+    assert text.excerpt in html
+    assert str(foreign.id) not in html
+
+
+def test_the_wall_is_filtered_by_kind_and_by_words(browser: Client, membership: Membership) -> None:
+    for kind, prompt in (("text", "a brave boat"), ("image", "a red apple")):
+        job = JobFactory.create(kind=kind, prompt=prompt, status="succeeded", workspace=membership.workspace)
+        ArtifactFactory.create(job=job, created_by=membership.user)
+    assert len(browser.get(wall_of(membership)).context["page"]) == 2
+    assert [each.kind for each in browser.get(wall_of(membership), {"kind": "image"}).context["page"]] == ["image"]
+    found = browser.get(wall_of(membership), {"q": "BOAT brave"}).context["page"]
+    assert [each.prompt for each in found] == ["a brave boat"]
+    assert "Nothing fits" in browser.get(wall_of(membership), {"q": "zebra"}).content.decode()
+
+
+def test_older_tiles_come_page_by_page_and_keep_the_filter(
+    browser: Client, membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "NUM_PER_PAGE", 2)
+    for _ in range(3):
+        job = JobFactory.create(status="succeeded", workspace=membership.workspace)
+        ArtifactFactory.create(job=job, created_by=membership.user)
+    html = browser.get(wall_of(membership), {"kind": "text", "q": "boat"}).content.decode()
+    assert "?kind=text&amp;q=boat&amp;page=2&amp;part=tiles" in html
+    rest = browser.get(wall_of(membership), {"kind": "text", "q": "boat", "page": 2, "part": "tiles"}).content.decode()
+    assert rest.count('class="tile ') == 1
+    assert "Show older" not in rest
+
+
+def test_an_empty_wall_offers_a_first_tile(browser: Client, membership: Membership) -> None:
+    assert "Draw a red apple" in browser.get(wall_of(membership)).content.decode()
+
+
+def test_the_label_states_every_fact(browser: Client, membership: Membership) -> None:
+    artifact = kept(membership)
+    html = browser.get(f"/artifacts/{artifact.id}/").content.decode()
+    files = list(artifact.files.all())
+    facts = [artifact.prompt, membership.user.username, "Llama Tessera Text", "Built with Llama", str(artifact.seed)]
+    facts += [artifact.checkpoint_sha256, *(file.sha256 for file in files), "2.13.0", "not publicly trusted"]
+    for fact in facts:
+        assert fact in html
+    assert "Signed, not marked yet, screened, released." in html
+    assert "Not yet: this studio&#x27;s watermark is still to come" in html.replace("'", "&#x27;")
+
+
+def test_a_picture_that_nothing_screened_says_so(browser: Client, membership: Membership) -> None:
+    job = job_of("image", workspace=membership.workspace, created_by=membership.user)
+    draft = draft_of(job)
+    unscreened = [draft.verdicts[0], type(draft.verdicts[0])("allow", "none", "0", "output")]
+    artifact = gallery_services.store(draft_of(job, verdicts=unscreened))
+    html = browser.get(f"/artifacts/{artifact.id}/").content.decode()
+    assert "Picture: not screened yet" in html
+    assert "Signed, not marked yet, prompt screened, released." in html
+
+
+def test_a_foreign_an_unknown_and_a_held_artifact_are_not_there(client: Client, membership: Membership) -> None:
+    editor = MembershipFactory.create(workspace=membership.workspace, role="editor")
+    client.force_login(editor.user)
+    held = kept(membership, is_held=True, verdicts=[*draft_of(job_of()).verdicts, REVIEW_VERDICT])
+    foreign = kept(MembershipFactory.create())
+    for artifact_id in (held.id, foreign.id, uuid.uuid4()):
+        assert client.get(f"/artifacts/{artifact_id}/").status_code == 404
+    client.force_login(membership.user)
+    assert "Held for review" in client.get(f"/artifacts/{held.id}/").content.decode()
+
+
+def test_recall_verbs_carry_what_they_say(db: None) -> None:
+    artifact = ArtifactFactory.create()
+    urls = {verb: parse_qs(urlsplit(url).query) for verb, url in recall_urls(artifact).items()}
+    assert urls["prompt"] == {"kind": ["text"], "prompt": [artifact.prompt]}
+    assert urls["seed"] == {"kind": ["text"], "seed": ["7"]}
+    assert urls["all"]["seed"] == ["7"]
+    assert "seed" not in urls["remix"]
+    assert urls["remix"]["temperature"] == ["0.8"]
+
+
+def test_a_finished_job_shows_its_text_and_leads_to_it(browser: Client, membership: Membership) -> None:
+    artifact = kept(membership)
+    type(artifact.job).objects.filter(id=artifact.job_id).update(status="succeeded", finished_at=artifact.created_at)
+    html = browser.get(f"/jobs/{artifact.job_id}/").content.decode()
+    assert artifact.excerpt in html
+    assert f'href="/artifacts/{artifact.id}/"' in html

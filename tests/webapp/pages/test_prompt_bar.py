@@ -1,0 +1,194 @@
+"""The prompt bar: made from the contract, restores what was run, keeps what was typed, says what is wrong."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from genworkers import contract
+from tests.factories import JobFactory, MembershipFactory
+from webapp.jobs.models import Job
+from webapp.studio import parameters
+from webapp.workspaces.models import Membership
+
+
+def page_of(membership: Membership) -> str:
+    return f"/w/{membership.workspace.slug}/"
+
+
+def value_of(html: str, name: str) -> str:
+    """What stands in an input of the form."""
+    found = re.search(rf'<input id="{name}"[^>]* value="([^"]*)"', html)
+    assert found is not None, f"no input {name}"
+    return found[1]
+
+
+def prompt_of(html: str) -> str:
+    found = re.search(r'<textarea id="prompt".*?>\n(.*?)</textarea>', html, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(browser: Client, membership: Membership) -> None:
+    html = browser.get(page_of(membership)).content.decode()
+    for kind in contract.KINDS:
+        for name, schema in parameters.schema_of(kind).items():
+            if name == "kind":
+                continue
+            assert f'name="{parameters.html_name(kind, name)}"' in html
+            assert schema.get("title", "") in html
+            if name not in (*parameters.APART, "style"):
+                assert parameters.allowed_words(schema) in html
+
+
+def test_a_range_names_both_ends_and_the_unit() -> None:
+    assert parameters.allowed_of("text")["max_tokens"] == "1 to 1024 tokens"
+    assert parameters.allowed_of("text")["top_p"] == "above 0, to 1"
+    assert parameters.allowed_of("image")["size_px"] == "512 or 1024 px"
+
+
+@pytest.mark.parametrize("kind", contract.KINDS)
+def test_untouched_fields_post_the_defaults_of_the_contract(
+    browser: Client, membership: Membership, kind: contract.Kind
+) -> None:
+    response = browser.post(page_of(membership), {"kind": kind, "prompt": "a boat"})
+    job = Job.objects.get()
+    assert (response.status_code, response["Location"]) == (303, f"/jobs/{job.id}/")
+    request = parameters.REQUEST_OF_KIND[kind](prompt="a boat").model_dump(mode="json")
+    assert job.request | {"seed": None} == request
+
+
+def test_every_field_reaches_the_request(browser: Client, membership: Membership) -> None:
+    fields = {"text-seed": "9223372036854775807", "text-max_tokens": "8", "text-temperature": "0.5"}
+    fields |= {"text-top_k": "3", "text-top_p": "0.25", "text-stop": "The End\r\n\r\nFin", "image-seed": "bad"}
+    browser.post(page_of(membership), {"kind": "text", "prompt": "two\r\nlines"} | fields)
+    request = Job.objects.get().parsed_request
+    assert isinstance(request, contract.TextRequest)
+    assert (request.prompt, request.seed, request.max_tokens) == ("two\nlines", contract.MAX_SEED, 8)
+    assert (request.temperature, request.top_k, request.top_p, request.stop) == (0.5, 3, 0.25, ["The End", "Fin"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("text-temperature", "2.1", "allowed: 0 to 2 (less_than_equal)"),
+        ("text-seed", "9223372036854775808", "allowed: 0 to 2⁶³ − 1"),
+        ("text-seed", "-1", "you gave -1"),
+        ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 1024 tokens"),
+        ("text-top_p", "nan", "allowed: above 0, to 1"),
+        ("text-stop", "\n".join("abcdefghi"), "allowed: up to 8 lines"),
+    ],
+)
+def test_a_bad_value_is_named_at_its_field_and_kept(
+    browser: Client, membership: Membership, field: str, value: str, words: str
+) -> None:
+    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat", field: value})
+    html = response.content.decode()
+    assert response.status_code == 422
+    hint = re.search(rf'id="{field}-hint">(.*?)</p>', html, re.DOTALL)
+    assert hint is not None
+    assert words in hint[1]
+    assert prompt_of(html) == "a boat"
+    assert value in html
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("", "Nothing is written here yet"),
+        ("  \n", "Write at least one visible character"),
+        ("a\x00b", "control character U+0000"),
+        ("x" * 501, "(string_too_long)"),
+    ],
+)
+def test_a_bad_prompt_is_named_under_the_prompt(
+    browser: Client, membership: Membership, prompt: str, words: str
+) -> None:
+    response = browser.post(page_of(membership), {"kind": "image", "prompt": prompt})
+    found = re.search(r'id="prompt-error">.*?<span>(.*?)</span>', response.content.decode(), re.DOTALL)
+    assert response.status_code == 422
+    assert found is not None
+    assert words in found[1]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("prompt", ["קשת בענן", "🚀 to the moon", "żółw", "<script>alert(1)</script>"])
+def test_any_script_and_any_sign_is_a_fine_prompt(browser: Client, membership: Membership, prompt: str) -> None:
+    response = browser.post(page_of(membership), {"kind": "image", "prompt": prompt}, follow=True)
+    assert Job.objects.get().prompt == prompt
+    assert "<script>alert" not in response.content.decode()
+
+
+def test_a_megabyte_is_refused_with_a_plain_word(browser: Client, membership: Membership) -> None:
+    response = browser.post(
+        page_of(membership), {"kind": "text", "prompt": "x" * 1_000_000}, headers={"HX-Request": "1"}
+    )
+    assert response.status_code == 413
+    assert "request_too_large" in response.content.decode()
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("extra", [{"kind": "sound"}, {"text-colour": "red"}, {"text-net": "no-such-net"}])
+def test_what_is_unknown_is_refused(browser: Client, membership: Membership, extra: dict[str, str]) -> None:
+    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"} | extra)
+    assert response.status_code == 422
+    assert not Job.objects.exists()
+
+
+def test_the_last_request_of_each_kind_comes_back_without_its_seed(browser: Client, membership: Membership) -> None:
+    mine: dict[str, Any] = {"workspace": membership.workspace, "created_by": membership.user}
+    text = contract.TextRequest(prompt="a story", temperature=1.5, seed=5).model_dump(mode="json")
+    image = contract.ImageRequest(prompt="a cat", num_images=3, seed=6).model_dump(mode="json")
+    JobFactory.create(prompt="a story", request=text, **mine)
+    JobFactory.create(kind="image", prompt="a cat", request=image, **mine)
+    html = browser.get(page_of(membership)).content.decode()
+    assert prompt_of(html) == "a cat"
+    assert 'data-draft-text="a story"' in html
+    assert (value_of(html, "image-num_images"), value_of(html, "text-temperature")) == ("3", "1.5")
+    assert (value_of(html, "image-seed"), value_of(html, "text-seed")) == ("", "")
+
+
+def test_the_address_recalls_a_request(browser: Client, membership: Membership) -> None:
+    html = browser.get(page_of(membership), {"kind": "image", "prompt": "an owl", "seed": "7", "guidance": "4.5"})
+    text = html.content.decode()
+    assert prompt_of(text) == "an owl"
+    assert (value_of(text, "image-seed"), value_of(text, "image-guidance")) == ("7", "4.5")
+
+
+def test_in_the_studio_the_answer_is_the_live_job(browser: Client, membership: Membership) -> None:
+    page = f"http://testserver{page_of(membership)}?kind=text"
+    headers = {"HX-Request": "true", "HX-Current-URL": page}
+    html = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers).content.decode()
+    assert f'data-job="{Job.objects.get().id}"' in html
+    assert 'hx-swap-oob="true"' in html
+
+
+def test_on_another_page_the_answer_leads_to_the_job(browser: Client, membership: Membership) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/accounts/"}
+    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers)
+    assert response["HX-Redirect"] == f"/jobs/{Job.objects.get().id}/"
+
+
+def test_a_viewer_sees_why_there_is_no_prompt_bar(client: Client, membership: Membership) -> None:
+    viewer = MembershipFactory.create(workspace=membership.workspace, role="viewer")
+    client.force_login(viewer.user)
+    assert "You may look around here" in client.get(page_of(membership)).content.decode()
+    assert client.post(page_of(membership), {"kind": "text", "prompt": "a boat"}).status_code == 403
+
+
+def test_a_stranger_finds_no_such_workspace(browser: Client) -> None:
+    other = MembershipFactory.create()
+    assert browser.get(page_of(other)).status_code == 404
+    assert browser.post(page_of(other), {"kind": "text", "prompt": "a boat"}).status_code == 404
+
+
+def test_the_notice_of_a_net_stands_in_the_bar_and_in_the_footer(browser: Client, membership: Membership) -> None:
+    assert browser.get(page_of(membership)).content.decode().count("Built with Llama") >= 2
+
+
+def test_a_form_without_its_token_is_refused(membership: Membership) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(membership.user)
+    assert client.post(page_of(membership), {"kind": "text", "prompt": "a boat"}).status_code == 403
