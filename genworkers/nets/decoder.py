@@ -198,14 +198,13 @@ class Decoder(nn.Module):
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             queries, keys, values = block.attention.project(block.attention_norm(x), cosines, sines)
+            own_keys, own_values = cache.keys[layer], cache.values[layer]  # (S, num_kv_heads, T, head_width)
+            own_keys[where, :, at] = keys[where, :, 0]
+            own_values[where, :, at] = values[where, :, 0]
             attended = torch.zeros_like(queries)  # (S, num_heads, 1, head_width)
             for slot, position in zip(slots, positions, strict=True):
-                own_keys, own_values = cache.keys[layer, slot, None], cache.values[layer, slot, None]
-                own_keys[:, :, position] = keys[slot, :, 0]
-                own_values[:, :, position] = values[slot, :, 0]
-                attended[slot] = block.attention.attend(
-                    queries[slot, None], own_keys[:, :, : position + 1], own_values[:, :, : position + 1]
-                )[0]
+                row, seen = slice(slot, slot + 1), slice(position + 1)
+                attended[row] = block.attention.attend(queries[row], own_keys[row, :, seen], own_values[row, :, seen])
             x = x + block.attention.finish(attended)
             x = x + block.mlp(block.mlp_norm(x))
         return self.head(self.final_norm(x[:, 0]))[where]
