@@ -53,7 +53,7 @@ def allowed_of(model: type[BaseModel]) -> dict[str, str]:
     >>> allowed_of(contract.ImageRequest)["size_px"], allowed_of(contract.TextRequest)["top_p"]
     ('512 or 1024 px', 'more than 0, at most 1')
     """
-    return {name: _range_in_words(field) for name, field in model.model_fields.items()}
+    return {field.alias or name: _range_in_words(field) for name, field in model.model_fields.items()}
 
 
 def _range_in_words(field: FieldInfo) -> str:
