@@ -114,18 +114,20 @@ class TesseraApi(NinjaAPI):
         return operation.view_func.__name__
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Ninja's description, with the problems that each operation can answer."""
+        """Ninja's description, made valid, with the problems that each operation can answer."""
         schema = super().get_openapi_schema(**options)
         components = schema["components"]["schemas"]
         described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         components |= described.pop("$defs") | {"Problem": described}
         for methods in schema["paths"].values():
             for operation in methods.values():
-                _describe_problems(operation)
+                _describe(operation)
         return schema
 
 
-def _describe_problems(operation: dict[str, Any]) -> None:
+def _describe(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        parameter.pop("examples", None)  # a list belongs into the schema, where it also is
     statuses = {401, 403, 404, 422, 503} | set(operation.pop("x-problems", []))
     if "requestBody" in operation:
         statuses |= {400, 409, 413, 429}

@@ -1,7 +1,7 @@
 """/artifacts: what was made, every fact about it, and its files."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -39,7 +39,7 @@ class ArtifactItem(BaseModel):
     job: UUID
     index: int = Field(description="0-based place among the results of the job")
     kind: contract.Kind
-    status: Artifact.Status
+    status: Literal["kept", "held"] = Field(description="held: only reviewers see it")
     workspace: str
     created_by: str = Field(description="the name of the person")
     created_at: datetime
@@ -73,7 +73,7 @@ class Credentials(BaseModel):
 class FileFacts(BaseModel):
     """One stored file."""
 
-    role: ArtifactFile.Role
+    role: Literal["original", "thumbnail", "sidecar"]
     media_type: str
     num_bytes: int
     sha256: str
@@ -164,12 +164,14 @@ def _artifact(request: ApiRequest, artifact_id: UUID) -> Artifact:
 
 def _file(file: ArtifactFile) -> FileFacts:
     credential = getattr(file, "credential", None)
-    return FileFacts(
-        role=ArtifactFile.Role(file.role),
-        media_type=file.media_type,
-        num_bytes=file.num_bytes,
-        sha256=file.sha256,
-        credentials=credential and Credentials.model_validate(credential, from_attributes=True),
+    return FileFacts.model_validate(
+        {
+            "role": file.role,
+            "media_type": file.media_type,
+            "num_bytes": file.num_bytes,
+            "sha256": file.sha256,
+            "credentials": credential and Credentials.model_validate(credential, from_attributes=True),
+        }
     )
 
 

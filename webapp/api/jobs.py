@@ -33,6 +33,12 @@ from webapp.workspaces import selectors as workspaces
 MAX_WAIT_S = 60
 MAX_SEQ = 2**53
 
+ANSWER_HEADERS = {
+    "Location": {"description": "the job's address", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {"description": "true: this is the first answer again", "schema": {"type": "string"}},
+    "Preference-Applied": {"description": "the wait that was granted", "schema": {"type": "string"}},
+}
+
 router = Router(tags=["jobs"])
 
 
@@ -81,10 +87,20 @@ Prefer = Annotated[
     response={202: JobSnapshot, 200: JobSnapshot},
     summary="Create a job",
     openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {
+                    "examples": {
+                        "text": {"value": {"kind": "text", "prompt": "Write a story about a brave little boat."}},
+                        "image": {"value": {"kind": "image", "prompt": "a red apple", "num_images": 2}},
+                    }
+                }
+            }
+        },
         "responses": {
-            202: {"description": "The job waits or runs; `Location` is its address."},
-            200: {"description": "The job ended within the wait that was asked for."},
-        }
+            202: {"description": "The job waits or runs.", "headers": ANSWER_HEADERS},
+            200: {"description": "The job ended within the wait that was asked for.", "headers": ANSWER_HEADERS},
+        },
     },
 )
 async def create_job(
