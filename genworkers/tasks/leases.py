@@ -1,5 +1,6 @@
 """Keeps the leases of this process's jobs alive, and stops the work of those that are lost or cancelled."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,16 @@ def hand_over() -> None:
     for claim, stop in mine.items():
         services.requeue(claim.job, claim.fence, error_code="worker_stopped")
         stop()
+
+
+def give_up() -> None:
+    """End this process at once, its jobs handed over: with a dead engine it would only burn their attempts.
+
+    Whoever keeps the workers (scripts/keep.py, a container's restart policy) starts a new one.
+    """
+    log.error("worker_gives_up")
+    hand_over()
+    os._exit(1)
 
 
 def _keep() -> None:

@@ -185,6 +185,8 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
             log.warning("engine_refused", code=error.code, message=error.message)
             if error.may_retry:
                 services.requeue(claim.job, claim.fence, error_code=error.code)
+                if error.code == "engine_dead":
+                    leases.give_up()
             else:
                 services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
         except AppError as error:  # for example storage_full: trying again at once would not help

@@ -1,5 +1,6 @@
 """From a delivered task to a finished job, with a fake engine and everything else real: rows, Redis, signatures."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -146,9 +147,19 @@ def test_what_the_engine_refuses_fails_with_its_words(serve: Serve) -> None:
 
 
 def test_what_may_be_retried_goes_back_to_the_queue(serve: Serve) -> None:
-    serve(FakeEngine(lambda ticket: ticket.fail(EngineError("engine_dead", "The engine died.", may_retry=True))))
+    serve(FakeEngine(lambda ticket: ticket.fail(EngineError("engine_busy", "Too many wait.", may_retry=True))))
     job = run(JobFactory.create())
     assert (job.status, job.attempt, job.fence) == (Job.Status.QUEUED, 1, 2)
+
+
+def test_a_dead_engine_ends_its_process_with_the_job_back_in_the_queue(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    serve(FakeEngine(lambda ticket: ticket.fail(EngineError("engine_dead", "The engine died.", may_retry=True))))
+    assert run(JobFactory.create()).status == Job.Status.QUEUED
+    assert statuses == [1]
 
 
 def test_a_bug_sends_the_job_back_and_at_last_fails_it(serve: Serve, settings: Any) -> None:

@@ -19,6 +19,16 @@ def after_commit(job: Job) -> None:
     transaction.on_commit(lambda: send([job]), robust=True)
 
 
+def has_messages(kind: contract.Kind) -> bool:
+    """Whether the broker holds undelivered tasks of a kind.
+
+    Raises:
+        OperationalError: the broker is down.
+    """
+    with app.connection_for_read() as connection:
+        return connection.default_channel.queue_declare(contract.QUEUE_OF_KIND[kind], passive=False).message_count > 0
+
+
 def send(jobs: Iterable[Job]) -> int:
     """Send each job's task and take it out of the outbox.
 

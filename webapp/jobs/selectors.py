@@ -8,13 +8,14 @@ from django.conf import settings
 from django.db.models import Avg, DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.utils import timezone
 
+from genworkers import contract
 from webapp.accounts.models import User
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Workspace
 
 RECENT_JOBS = 20
-# Sent once and still not claimed: the message may be lost. Sending again is harmless, a claim decides.
-RESEND_AFTER = timedelta(minutes=5)
+# A worker that takes a message claims its job at once; what was sent longer ago and is in no queue is lost.
+CLAIM_TAKES_AT_MOST = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,14 @@ def _recent_run_s(kind: str) -> float | None:
 
 
 def outbox() -> QuerySet[Job]:
-    """Queued jobs that were never sent, or sent so long ago that the message may be lost; oldest first."""
-    return Job.objects.filter(
-        Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=timezone.now() - RESEND_AFTER), status=Job.Status.QUEUED
-    ).order_by("created_at")
+    """Queued jobs that were never sent, oldest first."""
+    return Job.objects.filter(status=Job.Status.QUEUED, dispatched_at__isnull=True).order_by("created_at")
+
+
+def unclaimed(kind: contract.Kind) -> QuerySet[Job]:
+    """Queued jobs of a kind that were sent and should have been claimed if their message still existed."""
+    sent_before = timezone.now() - CLAIM_TAKES_AT_MOST
+    return Job.objects.filter(status=Job.Status.QUEUED, kind=kind, dispatched_at__lt=sent_before).order_by("created_at")
 
 
 def expired_leases() -> QuerySet[Job]:

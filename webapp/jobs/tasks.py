@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from genworkers import contract
 from webapp.jobs import dispatch, selectors, services
 
 
@@ -16,5 +17,8 @@ def reap() -> None:
 
 @shared_task(name="webapp.jobs.sweep_outbox")
 def sweep_outbox() -> None:
-    """Send what is queued and was never sent, or whose message may have been lost."""
+    """Send what is queued and was never sent, or whose message is lost: sent, not claimed, and in no queue."""
     dispatch.send(selectors.outbox())
+    for kind in contract.KINDS:
+        if not dispatch.has_messages(kind):
+            dispatch.send(selectors.unclaimed(kind))
