@@ -1,4 +1,4 @@
-"""What the pages are made of: every event handled, every icon and file there, nothing inline, nothing from elsewhere."""
+"""What the pages are made of: events, icons and files that exist, nothing inline, nothing from elsewhere."""
 
 import re
 from pathlib import Path

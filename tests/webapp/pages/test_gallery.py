@@ -59,7 +59,7 @@ def test_older_tiles_come_page_by_page_and_keep_the_filter(
         ArtifactFactory.create(job=job, created_by=membership.user)
     html = browser.get(wall_of(membership), {"kind": "text", "q": "boat"}).content.decode()
     assert "?kind=text&amp;q=boat&amp;page=2&amp;part=tiles" in html
-    rest = browser.get(wall_of(membership), {"kind": "text", "q": "boat", "page": 2, "part": "tiles"}).content.decode()
+    rest = browser.get(wall_of(membership), {"kind": "text", "q": "boat", "page": "2", "part": "tiles"}).content.decode()
     assert rest.count('class="tile ') == 1
     assert "Show older" not in rest
 
