@@ -25,7 +25,9 @@ def owner() -> Membership:
 
 
 def test_the_printed_key_works_for_the_first_owner(owner: Membership) -> None:
-    key = services.authenticate_key(create_api_key("--workspace", "studio", "--name", "cli", "--scopes", "read,generate"))
+    key = services.authenticate_key(
+        create_api_key("--workspace", "studio", "--name", "cli", "--scopes", "read,generate")
+    )
     assert key is not None
     assert (key.user, key.workspace, key.name, key.scopes) == (owner.user, owner.workspace, "cli", ["read", "generate"])
 
