@@ -38,6 +38,8 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "mosaic": {"kind": "image", "family": "mosaic", "title": "Mosaic", "styles": {"flat": "Flat"}},
 }
 
+BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
+
 ground = pytest.StashKey[tuple[Path, subprocess.Popen[bytes]]]()
 
 
@@ -81,8 +83,9 @@ def _wait_until_it_answers(url: str) -> None:
     raise RuntimeError("the Redis of the tests did not answer within 4 s")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave PostgreSQL's tests to the run that has one, and put the browser's last.
+    """Leave PostgreSQL's tests to the run that has one; mark the browser's and put them last.
 
     Playwright keeps an event loop running in this thread once started, and async tests cannot run after that.
     """
@@ -90,7 +93,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elsewhere = [item for item in items if item.get_closest_marker("postgres") and not on_postgres]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [item for item in items if item not in elsewhere]
-    items.sort(key=lambda item: "page" in getattr(item, "fixturenames", ()))
+    for item in items:
+        if BROWSER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("browser")
+        if "live_stack" in getattr(item, "fixturenames", ()):
+            item.add_marker("stack")
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @pytest.fixture(scope="session")
