@@ -49,7 +49,8 @@ def image_engine(net: str) -> ImageEngine:
 
 def close() -> None:
     """Stop every engine thread."""
-    for engine in (*_text.values(), *_image.values()):
+    engines: list[TextEngine | ImageEngine] = [*_text.values(), *_image.values()]
+    for engine in engines:
         engine.close()
 
 

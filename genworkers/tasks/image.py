@@ -24,9 +24,9 @@ NOT_SCREENED = ScreenResult(stage="output", action=Action.ALLOW, screen="none", 
 
 
 @shared_task(name=contract.GENERATE_TASK_OF_KIND["image"], bind=True)
-def generate_image(self: Task, job_id: str) -> None:
+def generate_image(self: Task[[str], None], job_id: str) -> None:
     """Run one image job."""
-    lifecycle.run(UUID(job_id), worker=self.request.hostname, work=_draw)
+    lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_draw)
 
 
 def _draw(run: Run) -> Sequence[ArtifactDraft]:

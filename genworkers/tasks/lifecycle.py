@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -74,7 +75,7 @@ class Run:
         """
         return events.publish(self.claim.job.id, self.claim.fence, messages, progress=progress).is_cancel_requested
 
-    def follow(self, ticket: Ticket[object], report: Callable[[], bool]) -> None:
+    def follow(self, ticket: Ticket[Any], report: Callable[[], bool]) -> None:
         """Let `report` hand on what the engine made, until the ticket ends; holds the lease meanwhile.
 
         Args:

@@ -22,9 +22,9 @@ SCREEN_TAIL_CHARS = 500
 
 
 @shared_task(name=contract.GENERATE_TASK_OF_KIND["text"], bind=True)
-def generate_text(self: Task, job_id: str) -> None:
+def generate_text(self: Task[[str], None], job_id: str) -> None:
     """Run one text job."""
-    lifecycle.run(UUID(job_id), worker=self.request.hostname, work=_write)
+    lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_write)
 
 
 def _write(run: Run) -> Sequence[ArtifactDraft]:

@@ -11,7 +11,7 @@ import pytest
 from genworkers import contract
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageResult, ImageStep
-from genworkers.engine.text_engine import TextStep
+from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
 from genworkers.tasks import engines
 from genworkers.tasks.image import generate_image
@@ -48,7 +48,7 @@ def events_of(job: Job, redis_client: Any) -> list[contract.JobEvent]:
 
 def run(job: Job) -> Job:
     task = generate_text if job.kind == "text" else generate_image
-    task.apply(args=[str(job.id)])
+    task.apply(args=(str(job.id),))
     job.refresh_from_db()
     return job
 
@@ -202,4 +202,4 @@ def test_a_net_that_wrote_nothing_says_so(serve: Serve) -> None:
 
 
 def test_an_unknown_job_is_left_alone() -> None:
-    generate_text.apply(args=[str(UUID(int=0))]).get()
+    generate_text.apply(args=(str(UUID(int=0)),)).get()

@@ -5,9 +5,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import redis
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from webapp.jobs.follow import follow, watchable
+from webapp.jobs import selectors
+from webapp.jobs.follow import follow
 
 NOT_SIGNED_IN = 4401
 BAD_REQUEST = 4400
@@ -30,7 +32,7 @@ class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             await self.close(NOT_SIGNED_IN)
         elif not after.isdecimal() or len(after) > 18:
             await self.close(BAD_REQUEST, reason=f"after must be a whole number from 0, got {after[:20]!r}")
-        elif not await watchable(user, job_id):
+        elif await database_sync_to_async(selectors.job_for_watcher)(user, job_id) is None:
             await self.close(NOT_FOUND)
         else:
             self.stream = asyncio.create_task(self._stream(job_id, int(after)))

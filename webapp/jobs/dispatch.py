@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from genworkers import contract
@@ -26,7 +27,9 @@ def has_messages(kind: contract.Kind) -> bool:
         OperationalError: the broker is down.
     """
     with app.connection_for_read() as connection:
-        return connection.default_channel.queue_declare(contract.QUEUE_OF_KIND[kind], passive=False).message_count > 0
+        queue = Queue(contract.QUEUE_OF_KIND[kind], channel=connection.default_channel)
+        num_messages: int = queue.queue_declare().message_count  # type: ignore[union-attr]  # the stubs say str
+    return num_messages > 0
 
 
 def send(jobs: Iterable[Job]) -> int:

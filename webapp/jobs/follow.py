@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
 from genworkers import contract
-from webapp.jobs import eventlog, events, selectors
+from webapp.jobs import eventlog, events
 from webapp.jobs.models import Job
 from webapp.jobs.snapshot import snapshot
 
@@ -71,13 +71,10 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
         await client.aclose()
 
 
-@database_sync_to_async
-def _snapshot(job_id: UUID) -> dict[str, Any]:
-    job = Job.objects.select_related("workspace").get(id=job_id)
-    return snapshot(job).model_dump(mode="json")
+def _read_snapshot(job_id: UUID) -> dict[str, Any]:
+    return snapshot(Job.objects.select_related("workspace").get(id=job_id)).model_dump(mode="json")
 
 
-@database_sync_to_async
-def watchable(user: Any, job_id: UUID) -> bool:
-    """Whether this person may follow this job."""
-    return selectors.job_for_watcher(user, job_id) is not None
+async def _snapshot(job_id: UUID) -> dict[str, Any]:
+    state: dict[str, Any] = await database_sync_to_async(_read_snapshot)(job_id)
+    return state

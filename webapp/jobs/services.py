@@ -251,12 +251,18 @@ def _deadline_message() -> str:
     return f"The job was not done within {settings.DEADLINE_S:.0f} s. Try again when the queue is shorter."
 
 
-_FINAL_EVENTS = {
-    Job.Status.CANCELLED: lambda code, message: contract.Cancelled(),
-    Job.Status.EXPIRED: lambda code, message: contract.Expired(),
-    Job.Status.BLOCKED: lambda code, message: contract.Blocked(message=message),
-    Job.Status.FAILED: lambda code, message: contract.Failed(code=code, message=message),
-}
+def _final_event(outcome: Job.Status, code: str, message: str) -> contract.JobEvent:
+    match outcome:
+        case Job.Status.CANCELLED:
+            return contract.Cancelled()
+        case Job.Status.EXPIRED:
+            return contract.Expired()
+        case Job.Status.BLOCKED:
+            return contract.Blocked(message=message)
+        case Job.Status.FAILED:
+            return contract.Failed(code=code, message=message)
+        case _:
+            raise ValueError(f"a job ends as {outcome} only through complete()")
 
 
 def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status, code: str, message: str) -> bool:
@@ -268,7 +274,7 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
     changed = rows.update(status=outcome, error_code=code, error_message=message, finished_at=timezone.now())
     if changed:
         newest_fence = Job.objects.values_list("fence", flat=True).get(id=job.id)
-        _tell(job, _FINAL_EVENTS[outcome](code, message), fence=newest_fence)
+        _tell(job, _final_event(outcome, code, message), fence=newest_fence)
     return changed == 1
 
 

@@ -70,8 +70,9 @@ async def test_events_published_while_watchers_join_reach_each_exactly_once() ->
         await asyncio.sleep(number * 0.02)
         return await collect(follow.follow(job.id, 0))
 
-    *watched, _ = await asyncio.gather(*(join_late(number) for number in range(5)), speak())
-    for messages in watched:
+    watching = [asyncio.create_task(join_late(number)) for number in range(5)]
+    await speak()
+    for messages in await asyncio.gather(*watching):
         assert seqs(messages) == list(range(1, 62))
 
 

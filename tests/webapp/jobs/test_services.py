@@ -98,6 +98,7 @@ class TestClaim:
         claim = services.claim(job.id, worker="w1")
         assert claim is not None
         assert (claim.fence, claim.job.attempt, claim.job.worker) == (1, 1, "w1")
+        assert claim.job.lease_expires_at is not None
         left = claim.job.lease_expires_at - timezone.now()
         assert timedelta(0) < left <= timedelta(seconds=settings.LEASE_S)
 
