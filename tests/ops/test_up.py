@@ -1,0 +1,78 @@
+"""`make up` as an operator meets it: it starts, survives a killed worker, and leaves nothing behind."""
+
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts import up
+from scripts.own_stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    root = psutil.Process(stack.process.pid)
+    return [root, *root.children(recursive=True)]
+
+
+def worker_of(stack: Stack, queue: str) -> psutil.Process:
+    """The Celery process that serves a queue, not its keeper."""
+    (worker,) = [
+        process
+        for process in processes_of(stack)
+        if f"--queues {queue} " in (command := " ".join(process.cmdline())) and "scripts.keep" not in command
+    ]
+    return worker
+
+
+def wait_for(is_true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.2)
+
+
+def is_ready(stack: Stack) -> bool:
+    with urllib.request.urlopen(f"{stack.url}/readyz", timeout=5) as answer:
+        return bool(answer.status == 200)
+
+
+def test_the_sign_in_link_works_once(live_stack: Stack) -> None:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(live_stack.sign_in_url, timeout=10) as page:
+        assert page.status == 200
+        assert "/accounts/login" not in page.url
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_instance_stops_without_a_trace_and_without_the_first(
+    live_stack: Stack, tmp_path: Path, signum: int
+) -> None:
+    second = Stack(tmp_path / "second")
+    processes = processes_of(second)
+    assert is_ready(second)
+    assert len(processes) > 8
+    assert second.stop(signum) == 0
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert alive == []
+    assert not (tmp_path / "second" / "redis" / "redis.sock").exists()
+    assert is_ready(live_stack)
+
+
+def test_a_killed_worker_comes_back(live_stack: Stack) -> None:
+    first = worker_of(live_stack, "image")
+    first.kill()
+    first.wait(timeout=5)
+    wait_for(lambda: any("--queues image " in " ".join(p.cmdline()) for p in processes_of(live_stack)))
+    assert worker_of(live_stack, "image").pid != first.pid
+    assert is_ready(live_stack)
+
+
+def test_the_data_directory_is_held_while_it_runs(live_stack: Stack) -> None:
+    with pytest.raises(SystemExit, match="Another Tessera uses"):
+        up.open_data_dir(live_stack.data_dir)
