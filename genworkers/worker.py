@@ -4,22 +4,27 @@ import os
 from typing import Any
 
 import django
+import structlog
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
+
+from django.conf import settings  # noqa: E402
 
 from genworkers import contract  # noqa: E402  (after django.setup, as everything below)
 from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.tasks import engines, image, leases, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
 
+log = structlog.get_logger(__name__)
+
 __all__ = ["app", "image", "text"]
 
 
 @celeryd_after_setup.connect
 def load_engines(instance: Any, **_: Any) -> None:
-    """Load the nets before the first task is taken; a worker without one has nothing to do and says so."""
+    """Load the nets before the first task is taken; a worker without one waits idle, so the site stays up."""
     for kind in contract.KINDS:
         if contract.QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
             continue
@@ -28,7 +33,7 @@ def load_engines(instance: Any, **_: Any) -> None:
         except CheckpointError as error:
             raise SystemExit(f"A net cannot be loaded: {error}") from error
         if not names:
-            raise SystemExit(f"No {kind} net is installed under TESSERA_NETS_DIR, so this worker has nothing to serve.")
+            log.warning("no_net_installed", kind=kind, folder=str(settings.NETS_DIR))
 
 
 @worker_shutting_down.connect
