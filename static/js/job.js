@@ -156,7 +156,10 @@ class JobView {
   async #fetchStage() {
     const answer = await fetch(this.#root.dataset.page, { headers: { "HX-Request": "true" } });
     if (!answer.ok) return null;
-    return new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-job]");
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const badge = part.querySelector("#queue-badge");
+    if (badge) document.querySelector("#queue-badge")?.replaceWith(badge);
+    return part.querySelector("[data-job]");
   }
 
   clearWork() {

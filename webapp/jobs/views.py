@@ -27,7 +27,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     user = person(request)
     found = _watched(user, job_id)
     current.enter(request, found.workspace)
-    template = "jobs/_stage.html" if request.GET.get("part") == "stage" else "jobs/job.html"
+    template = "jobs/_stage_part.html" if request.GET.get("part") == "stage" else "jobs/job.html"
     response = render(request, template, {"stage": stage_of(found, user), "job": found})
     response["Cache-Control"] = "no-store"
     return response
