@@ -118,6 +118,8 @@ class TesseraApi(NinjaAPI):
         schema = super().get_openapi_schema(**options)
         components = schema["components"]["schemas"]
         described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name in ("TextRequest", "ImageRequest"):
+            components[name]["required"].append("kind")  # it has a default, but says which of the two is meant
         components |= described.pop("$defs") | {"Problem": described}
         for methods in schema["paths"].values():
             for operation in methods.values():
@@ -128,6 +130,8 @@ class TesseraApi(NinjaAPI):
 def _describe(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         parameter.pop("examples", None)  # a list belongs into the schema, where it also is
+        choices = [choice for choice in parameter["schema"].pop("anyOf", []) if choice != {"type": "null"}]
+        parameter["schema"] |= choices[0] if choices else {}  # it may be left out, but not be null
     statuses = {401, 403, 404, 422, 503} | set(operation.pop("x-problems", []))
     if "requestBody" in operation:
         statuses |= {400, 409, 413, 429}

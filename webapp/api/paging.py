@@ -1,6 +1,6 @@
 """Lists of the API: newest first, at most so many at once, and the address of the next page."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -8,7 +8,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from ninja import Query
 
-from webapp.errors import invalid_fields
+from webapp.errors import not_found
 
 MAX_LIMIT = 100
 
@@ -36,12 +36,12 @@ def page_of(
         The rows, and the address of the next page, or None on the last.
 
     Raises:
-        AppError: invalid_request, when `before` is not among the rows.
+        AppError: not_found, when `before` is not among the rows.
     """
     if before is not None:
         last = rows.filter(pk=before).values_list("created_at", flat=True).first()
         if last is None:
-            raise _no_such_row(before)
+            raise not_found("entry before this page")
         rows = rows.filter(Q(created_at__lt=last) | Q(created_at=last, id__lt=before))
     found = list(rows.order_by("-created_at", "-id")[: limit + 1])
     if len(found) <= limit:
@@ -49,14 +49,3 @@ def page_of(
     query = request.GET.copy()
     query["before"] = str(found[limit - 1].pk)
     return found[:limit], f"{settings.BASE_URL}{request.path}?{query.urlencode()}"
-
-
-def _no_such_row(before: UUID) -> Exception:
-    problem: dict[str, Any] = {
-        "field": "before",
-        "code": "before_unknown",
-        "message": "there is no such id in this list",
-        "value": str(before),
-        "allowed": "the id of an entry of this list",
-    }
-    return invalid_fields([problem])
