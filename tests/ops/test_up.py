@@ -1,9 +1,7 @@
 """`make up` as an operator meets it: it starts, survives a killed worker, and leaves nothing behind."""
 
 import signal
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -11,30 +9,9 @@ import pytest
 
 from scripts import up
 from scripts.own_stack import Stack
+from tests.processes import processes_of, wait_for, worker_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-
-
-def processes_of(stack: Stack) -> list[psutil.Process]:
-    root = psutil.Process(stack.process.pid)
-    return [root, *root.children(recursive=True)]
-
-
-def worker_of(stack: Stack, queue: str) -> psutil.Process:
-    """The Celery process that serves a queue, not its keeper."""
-    (worker,) = [
-        process
-        for process in processes_of(stack)
-        if f"--queues {queue} " in (command := " ".join(process.cmdline())) and "scripts.keep" not in command
-    ]
-    return worker
-
-
-def wait_for(is_true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
-    until = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.2)
 
 
 def is_ready(stack: Stack) -> bool:
