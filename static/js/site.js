@@ -96,9 +96,25 @@ document.addEventListener("keydown", (event) => {
 });
 
 // An answer that never came, said where the person looks; what they typed stays.
+function showNotice(text) {
+  const notice = document.createElement("div");
+  notice.className = "notice notice--bad";
+  notice.setAttribute("role", "alert");
+  notice.textContent = text;
+  document.getElementById("notice")?.replaceChildren(notice);
+}
 document.addEventListener("htmx:sendError", () => {
-  const notice = document.getElementById("notice");
-  if (notice) notice.textContent = "The studio did not answer. Check the connection and try again; nothing was lost.";
+  showNotice("The studio did not answer. Check the connection and try again; what is here stays.");
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.xhr.status < 400 || !/^\s*<!doctype/i.test(detail.xhr.responseText)) return;
+  detail.shouldSwap = false; // a whole page, meant for a window of its own
+  showNotice(`The studio could not do that (${detail.xhr.status}). Try again; if it stays so, reload the page.`);
+});
+// The token of today: whoever signed in again in another tab has a new one.
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+  if (token && detail.verb !== "get") detail.parameters.csrfmiddlewaretoken = token;
 });
 document.addEventListener("htmx:load", () => setUpPromptBar(promptForm()));
 setUpPromptBar(promptForm());

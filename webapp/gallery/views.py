@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from genworkers import contract
-from webapp.accounts.signed_in import person
+from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
 from webapp.errors import not_found
 from webapp.gallery import selectors
@@ -21,7 +20,7 @@ NUM_PER_PAGE = 48
 MAX_SHOWN_BYTES = 65_536
 
 
-@login_required
+@sign_in_required
 @require_safe
 def gallery(request: HttpRequest, slug: str) -> HttpResponse:
     """The wall, newest first; `?part=tiles` gives one more page of tiles, `?part=wall` a wall newly filtered."""
@@ -39,7 +38,7 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, template, context)
 
 
-@login_required
+@sign_in_required
 @require_safe
 def artifact(request: HttpRequest, artifact_id: UUID) -> HttpResponse:
     """One picture or text, large, with everything that is known about it."""

@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.models import User
-from webapp.accounts.signed_in import person
+from webapp.accounts.signed_in import person, sign_in_required
 from webapp.errors import AppError, not_found
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
@@ -20,7 +19,7 @@ MAX_SHOWN_OPEN = 50
 NUM_ENDED = 10
 
 
-@login_required
+@sign_in_required
 @require_safe
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """One job, live; `?part=stage` gives the stage alone, for a page that is open already."""
@@ -33,7 +32,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return response
 
 
-@login_required
+@sign_in_required
 @require_POST
 def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Stop a job. A page that follows it learns the end from the log."""
@@ -48,7 +47,7 @@ def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return redirect("job", job_id)
 
 
-@login_required
+@sign_in_required
 @require_safe
 def queue(request: HttpRequest, slug: str) -> HttpResponse:
     """What waits and runs in a workspace, and what ended last."""

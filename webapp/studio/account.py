@@ -4,20 +4,19 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts import services as accounts
 from webapp.accounts.models import ApiKey, User
-from webapp.accounts.signed_in import person
+from webapp.accounts.signed_in import person, sign_in_required
 from webapp.errors import AppError, not_found
 from webapp.studio.forms import ApiKeyForm, PersonForm
 from webapp.workspaces.current import current
 
 
-@login_required
+@sign_in_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Show the account; POST changes the name."""
@@ -30,7 +29,7 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, user, form, ApiKeyForm(), status=422 if form.errors else 200)
 
 
-@login_required
+@sign_in_required
 @require_POST
 def create_key(request: HttpRequest) -> HttpResponse:
     """Make a key and show it, this once."""
@@ -51,7 +50,7 @@ def create_key(request: HttpRequest) -> HttpResponse:
     return _page(request, user, PersonForm(instance=user), shown, raw_key=raw_key, status=422 if form.errors else 200)
 
 
-@login_required
+@sign_in_required
 @require_POST
 def revoke_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
     """End one of the person's own keys."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from genworkers import contract
 from webapp.accounts.models import User
-from webapp.accounts.signed_in import person
+from webapp.accounts.signed_in import person, sign_in_required
 from webapp.errors import AppError, invalid_request
 from webapp.gallery import selectors as gallery
 from webapp.jobs import selectors as jobs
@@ -37,7 +36,7 @@ SAMPLES: list[tuple[contract.Kind, str]] = [
 ]
 
 
-@login_required
+@sign_in_required
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """To the studio of the workspace that was chosen, or visited last."""
@@ -48,7 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect("studio", workspace.slug)
 
 
-@login_required
+@sign_in_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def studio(request: HttpRequest, slug: str) -> HttpResponse:
     """The prompt bar and the person's newest job; POST starts another."""

@@ -9,14 +9,14 @@ from django.test import Client
 
 @pytest.fixture
 def membership(db: None) -> Any:
-    """The owner of a workspace, with the password `tessera`."""
-    user = apps.get_model("accounts.User").objects.create_user("Ada", "ada@example.org", "tessera")
+    """The owner of a workspace, without a password: hashing one takes time."""
+    user = apps.get_model("accounts.User").objects.create_user("Ada", "ada@example.org")
     workspace = apps.get_model("workspaces.Workspace").objects.create(name="Mosaics", slug="mosaics")
     return apps.get_model("workspaces.Membership").objects.create(user=user, workspace=workspace, role="owner")
 
 
 @pytest.fixture
-def browser(client: Client, membership: Any) -> Client:
+def ada(client: Client, membership: Any) -> Client:
     """A client that has signed in as that owner."""
     client.force_login(membership.user)
     return client

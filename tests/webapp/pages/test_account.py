@@ -24,6 +24,8 @@ def test_a_wrong_link_says_so(client: Client, db: None) -> None:
 
 
 def test_a_password_signs_in_and_a_wrong_one_is_named_and_the_mail_kept(client: Client, membership: Membership) -> None:
+    membership.user.set_password("tessera")
+    membership.user.save()
     wrong = client.post("/accounts/login/", {"login": membership.user.email, "password": "nonsense"})
     assert f'value="{membership.user.email}"' in wrong.content.decode()
     assert "field__error" in wrong.content.decode()
@@ -31,29 +33,29 @@ def test_a_password_signs_in_and_a_wrong_one_is_named_and_the_mail_kept(client: 
     assert right["Location"] == "/"
 
 
-def test_the_name_can_be_changed(browser: Client, membership: Membership) -> None:
-    browser.post("/accounts/", {"username": "Mira"})
+def test_the_name_can_be_changed(ada: Client, membership: Membership) -> None:
+    ada.post("/accounts/", {"username": "Mira"})
     assert User.objects.get().username == "Mira"
-    refused = browser.post("/accounts/", {"username": "no spaces please"})
+    refused = ada.post("/accounts/", {"username": "no spaces please"})
     assert refused.status_code == 422
     assert User.objects.get().username == "Mira"
 
 
-def test_a_key_is_shown_once_works_and_can_be_revoked(browser: Client, membership: Membership) -> None:
-    html = browser.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]}).content.decode()
+def test_a_key_is_shown_once_works_and_can_be_revoked(ada: Client, membership: Membership) -> None:
+    html = ada.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]}).content.decode()
     raw_key = html.partition('<code class="raw-key">')[2].partition("<")[0]
     assert authenticate_key(raw_key) == ApiKey.objects.get()
-    assert raw_key not in browser.get("/accounts/").content.decode()
-    twice = browser.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]})
+    assert raw_key not in ada.get("/accounts/").content.decode()
+    twice = ada.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]})
     assert (twice.status_code, "already a key named" in twice.content.decode()) == (422, True)
-    browser.post(f"/accounts/keys/{ApiKey.objects.get().id}/revoke/")
+    ada.post(f"/accounts/keys/{ApiKey.objects.get().id}/revoke/")
     assert authenticate_key(raw_key) is None
 
 
-def test_nobody_revokes_a_foreign_key(browser: Client, membership: Membership) -> None:
+def test_nobody_revokes_a_foreign_key(ada: Client, membership: Membership) -> None:
     other = User.objects.create(username="other", email="other@example.org")
     key = ApiKey.objects.create(user=other, workspace=membership.workspace, name="x", sha256="0" * 64, scopes=["read"])
-    assert browser.post(f"/accounts/keys/{key.id}/revoke/").status_code == 404
+    assert ada.post(f"/accounts/keys/{key.id}/revoke/").status_code == 404
 
 
 def test_nobody_signs_up_alone(client: Client, db: None) -> None:

@@ -30,47 +30,47 @@ def wall_of(membership: Membership) -> str:
     return f"/w/{membership.workspace.slug}/gallery/"
 
 
-def test_the_wall_hangs_pictures_and_texts_of_this_workspace_alone(browser: Client, membership: Membership) -> None:
+def test_the_wall_hangs_pictures_and_texts_of_this_workspace_alone(ada: Client, membership: Membership) -> None:
     text, picture = kept(membership), kept(membership, "image")
     foreign = kept(MembershipFactory.create())
-    html = browser.get(wall_of(membership)).content.decode()
+    html = ada.get(wall_of(membership)).content.decode()
     assert f"/artifacts/{picture.id}/thumbnail" in html
     assert text.excerpt in html
     assert str(foreign.id) not in html
 
 
-def test_the_wall_is_filtered_by_kind_and_by_words(browser: Client, membership: Membership) -> None:
+def test_the_wall_is_filtered_by_kind_and_by_words(ada: Client, membership: Membership) -> None:
     for kind, prompt in (("text", "a brave boat"), ("image", "a red apple")):
         job = JobFactory.create(kind=kind, prompt=prompt, status="succeeded", workspace=membership.workspace)
         ArtifactFactory.create(job=job, created_by=membership.user)
-    assert len(browser.get(wall_of(membership)).context["page"]) == 2
-    assert [each.kind for each in browser.get(wall_of(membership), {"kind": "image"}).context["page"]] == ["image"]
-    found = browser.get(wall_of(membership), {"q": "BOAT brave"}).context["page"]
+    assert len(ada.get(wall_of(membership)).context["page"]) == 2
+    assert [each.kind for each in ada.get(wall_of(membership), {"kind": "image"}).context["page"]] == ["image"]
+    found = ada.get(wall_of(membership), {"q": "BOAT brave"}).context["page"]
     assert [each.prompt for each in found] == ["a brave boat"]
-    assert "Nothing fits" in browser.get(wall_of(membership), {"q": "zebra"}).content.decode()
+    assert "Nothing fits" in ada.get(wall_of(membership), {"q": "zebra"}).content.decode()
 
 
 def test_older_tiles_come_page_by_page_and_keep_the_filter(
-    browser: Client, membership: Membership, monkeypatch: pytest.MonkeyPatch
+    ada: Client, membership: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(views, "NUM_PER_PAGE", 2)
     for _ in range(3):
         job = JobFactory.create(status="succeeded", workspace=membership.workspace)
         ArtifactFactory.create(job=job, created_by=membership.user)
-    html = browser.get(wall_of(membership), {"kind": "text", "q": "boat"}).content.decode()
+    html = ada.get(wall_of(membership), {"kind": "text", "q": "boat"}).content.decode()
     assert "?kind=text&amp;q=boat&amp;page=2&amp;part=tiles" in html
-    rest = browser.get(wall_of(membership), {"kind": "text", "q": "boat", "page": "2", "part": "tiles"}).content.decode()
+    rest = ada.get(wall_of(membership), {"kind": "text", "q": "boat", "page": "2", "part": "tiles"}).content.decode()
     assert rest.count('class="tile ') == 1
     assert "Show older" not in rest
 
 
-def test_an_empty_wall_offers_a_first_tile(browser: Client, membership: Membership) -> None:
-    assert "Draw a red apple" in browser.get(wall_of(membership)).content.decode()
+def test_an_empty_wall_offers_a_first_tile(ada: Client, membership: Membership) -> None:
+    assert "Draw a red apple" in ada.get(wall_of(membership)).content.decode()
 
 
-def test_the_label_states_every_fact(browser: Client, membership: Membership) -> None:
+def test_the_label_states_every_fact(ada: Client, membership: Membership) -> None:
     artifact = kept(membership)
-    html = browser.get(f"/artifacts/{artifact.id}/").content.decode()
+    html = ada.get(f"/artifacts/{artifact.id}/").content.decode()
     files = list(artifact.files.all())
     facts = [artifact.prompt, membership.user.username, "Llama Tessera Text", "Built with Llama", str(artifact.seed)]
     facts += [artifact.checkpoint_sha256, *(file.sha256 for file in files), "2.13.0", "not publicly trusted"]
@@ -80,12 +80,12 @@ def test_the_label_states_every_fact(browser: Client, membership: Membership) ->
     assert "Not yet: this studio&#x27;s watermark is still to come" in html.replace("'", "&#x27;")
 
 
-def test_a_picture_that_nothing_screened_says_so(browser: Client, membership: Membership) -> None:
+def test_a_picture_that_nothing_screened_says_so(ada: Client, membership: Membership) -> None:
     job = job_of("image", workspace=membership.workspace, created_by=membership.user)
     draft = draft_of(job)
     unscreened = [draft.verdicts[0], type(draft.verdicts[0])("allow", "none", "0", "output")]
     artifact = gallery_services.store(draft_of(job, verdicts=unscreened))
-    html = browser.get(f"/artifacts/{artifact.id}/").content.decode()
+    html = ada.get(f"/artifacts/{artifact.id}/").content.decode()
     assert "Picture: not screened yet" in html
     assert "Signed, not marked yet, prompt screened, released." in html
 
@@ -111,9 +111,9 @@ def test_recall_verbs_carry_what_they_say(db: None) -> None:
     assert urls["remix"]["temperature"] == ["0.8"]
 
 
-def test_a_finished_job_shows_its_text_and_leads_to_it(browser: Client, membership: Membership) -> None:
+def test_a_finished_job_shows_its_text_and_leads_to_it(ada: Client, membership: Membership) -> None:
     artifact = kept(membership)
     type(artifact.job).objects.filter(id=artifact.job_id).update(status="succeeded", finished_at=artifact.created_at)
-    html = browser.get(f"/jobs/{artifact.job_id}/").content.decode()
+    html = ada.get(f"/jobs/{artifact.job_id}/").content.decode()
     assert artifact.excerpt in html
     assert f'href="/artifacts/{artifact.id}/"' in html

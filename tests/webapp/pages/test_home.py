@@ -6,11 +6,11 @@ from tests.factories import MembershipFactory, UserFactory
 from webapp.workspaces.models import Membership
 
 
-def test_home_leads_to_the_studio_of_the_workspace_visited_last(browser: Client, membership: Membership) -> None:
+def test_home_leads_to_the_studio_of_the_workspace_visited_last(ada: Client, membership: Membership) -> None:
     second = MembershipFactory.create(user=membership.user)
-    assert browser.get("/")["Location"] == f"/w/{membership.workspace.slug}/"
-    browser.get(f"/w/{second.workspace.slug}/")
-    assert browser.get("/")["Location"] == f"/w/{second.workspace.slug}/"
+    assert ada.get("/")["Location"] == f"/w/{membership.workspace.slug}/"
+    ada.get(f"/w/{second.workspace.slug}/")
+    assert ada.get("/")["Location"] == f"/w/{second.workspace.slug}/"
 
 
 def test_home_asks_a_stranger_to_sign_in(client: Client) -> None:
@@ -22,6 +22,13 @@ def test_somebody_without_a_workspace_is_told_what_to_do(client: Client, db: Non
     assert "You are in no workspace yet" in client.get("/").content.decode()
 
 
-def test_an_empty_studio_offers_samples(browser: Client, membership: Membership) -> None:
-    html = browser.get(f"/w/{membership.workspace.slug}/").content.decode()
+def test_an_empty_studio_offers_samples(ada: Client, membership: Membership) -> None:
+    html = ada.get(f"/w/{membership.workspace.slug}/").content.decode()
     assert "?kind=image&amp;prompt=a+red+apple" in html
+
+
+def test_an_open_page_is_told_that_its_person_is_signed_out(client: Client, membership: Membership) -> None:
+    headers = {"HX-Request": "true"}
+    response = client.post(f"/w/{membership.workspace.slug}/", {"kind": "text", "prompt": "x"}, headers=headers)
+    assert response.status_code == 401
+    assert "sign_in_required" in response.content.decode()

@@ -15,9 +15,9 @@ def job_in(membership: Membership, **fields: object) -> Job:
     return made
 
 
-def test_an_open_job_is_followed_live(browser: Client, membership: Membership) -> None:
+def test_an_open_job_is_followed_live(ada: Client, membership: Membership) -> None:
     job = job_in(membership)
-    html = browser.get(f"/jobs/{job.id}/").content.decode()
+    html = ada.get(f"/jobs/{job.id}/").content.decode()
     assert f'data-socket="/ws/jobs/{job.id}/"' in html
     assert " data-live" in html
     assert "data-cancel" in html
@@ -34,35 +34,35 @@ def test_an_open_job_is_followed_live(browser: Client, membership: Membership) -
     ],
 )
 def test_an_ended_job_says_how_it_ended_and_offers_its_prompt(
-    browser: Client, membership: Membership, status: str, words: str
+    ada: Client, membership: Membership, status: str, words: str
 ) -> None:
-    html = browser.get(f"/jobs/{job_in(membership, status=status).id}/").content.decode()
+    html = ada.get(f"/jobs/{job_in(membership, status=status).id}/").content.decode()
     assert words in html
     assert "Use this prompt again" in html
     assert " data-live" not in html
 
 
-def test_the_stage_comes_alone_for_a_page_that_is_open(browser: Client, membership: Membership) -> None:
-    html = browser.get(f"/jobs/{job_in(membership).id}/", {"part": "stage"}).content.decode()
+def test_the_stage_comes_alone_for_a_page_that_is_open(ada: Client, membership: Membership) -> None:
+    html = ada.get(f"/jobs/{job_in(membership).id}/", {"part": "stage"}).content.decode()
     assert html.startswith("<section")
     assert "<html" not in html
 
 
-def test_a_foreign_and_an_unknown_job_are_both_not_there(browser: Client) -> None:
+def test_a_foreign_and_an_unknown_job_are_both_not_there(ada: Client) -> None:
     foreign = job_in(MembershipFactory.create())
     for job_id in (foreign.id, uuid.uuid4()):
-        assert browser.get(f"/jobs/{job_id}/").status_code == 404
-        assert browser.post(f"/jobs/{job_id}/cancel/").status_code == 404
+        assert ada.get(f"/jobs/{job_id}/").status_code == 404
+        assert ada.post(f"/jobs/{job_id}/cancel/").status_code == 404
     foreign.refresh_from_db()
     assert foreign.status == "queued"
 
 
-def test_cancel_ends_a_waiting_job_and_a_second_one_is_told_so(browser: Client, membership: Membership) -> None:
+def test_cancel_ends_a_waiting_job_and_a_second_one_is_told_so(ada: Client, membership: Membership) -> None:
     job = job_in(membership)
-    assert browser.post(f"/jobs/{job.id}/cancel/")["Location"] == f"/jobs/{job.id}/"
+    assert ada.post(f"/jobs/{job.id}/cancel/")["Location"] == f"/jobs/{job.id}/"
     job.refresh_from_db()
     assert job.status == "cancelled"
-    second = browser.post(f"/jobs/{job.id}/cancel/", headers={"HX-Request": "true"})
+    second = ada.post(f"/jobs/{job.id}/cancel/", headers={"HX-Request": "true"})
     assert second.status_code == 409
     assert "job_already_ended" in second.content.decode()
 
@@ -74,22 +74,22 @@ def test_a_viewer_may_watch_but_not_cancel(client: Client, membership: Membershi
     assert client.post(f"/jobs/{job.id}/cancel/").status_code == 403
 
 
-def test_the_queue_shows_every_open_job_with_its_place(browser: Client, membership: Membership) -> None:
+def test_the_queue_shows_every_open_job_with_its_place(ada: Client, membership: Membership) -> None:
     first, second = job_in(membership, prompt="first wish"), job_in(membership, prompt="second wish")
     job_in(MembershipFactory.create(), prompt="foreign wish")
-    html = browser.get(f"/w/{membership.workspace.slug}/queue/").content.decode()
+    html = ada.get(f"/w/{membership.workspace.slug}/queue/").content.decode()
     assert html.index(f"open-{first.id}") < html.index(f"open-{second.id}")
     assert "next" in html
     assert "number 2" in html
     assert "foreign wish" not in html
 
 
-def test_the_refreshed_rows_bring_the_badge_along(browser: Client, membership: Membership) -> None:
+def test_the_refreshed_rows_bring_the_badge_along(ada: Client, membership: Membership) -> None:
     job_in(membership)
-    html = browser.get(f"/w/{membership.workspace.slug}/queue/", {"part": "rows"}).content.decode()
+    html = ada.get(f"/w/{membership.workspace.slug}/queue/", {"part": "rows"}).content.decode()
     assert 'id="queue-badge" hx-swap-oob="true">1<' in html
     assert "<html" not in html
 
 
-def test_an_empty_queue_says_so(browser: Client, membership: Membership) -> None:
-    assert "Nothing waits" in browser.get(f"/w/{membership.workspace.slug}/queue/").content.decode()
+def test_an_empty_queue_says_so(ada: Client, membership: Membership) -> None:
+    assert "Nothing waits" in ada.get(f"/w/{membership.workspace.slug}/queue/").content.decode()

@@ -30,8 +30,8 @@ def prompt_of(html: str) -> str:
     return found[1]
 
 
-def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(browser: Client, membership: Membership) -> None:
-    html = browser.get(page_of(membership)).content.decode()
+def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Client, membership: Membership) -> None:
+    html = ada.get(page_of(membership)).content.decode()
     for kind in contract.KINDS:
         for name, schema in parameters.schema_of(kind).items():
             if name == "kind":
@@ -50,19 +50,19 @@ def test_a_range_names_both_ends_and_the_unit() -> None:
 
 @pytest.mark.parametrize("kind", contract.KINDS)
 def test_untouched_fields_post_the_defaults_of_the_contract(
-    browser: Client, membership: Membership, kind: contract.Kind
+    ada: Client, membership: Membership, kind: contract.Kind
 ) -> None:
-    response = browser.post(page_of(membership), {"kind": kind, "prompt": "a boat"})
+    response = ada.post(page_of(membership), {"kind": kind, "prompt": "a boat"})
     job = Job.objects.get()
     assert (response.status_code, response["Location"]) == (303, f"/jobs/{job.id}/")
     request = parameters.REQUEST_OF_KIND[kind](prompt="a boat").model_dump(mode="json")
     assert job.request | {"seed": None} == request
 
 
-def test_every_field_reaches_the_request(browser: Client, membership: Membership) -> None:
+def test_every_field_reaches_the_request(ada: Client, membership: Membership) -> None:
     fields = {"text-seed": "9223372036854775807", "text-max_tokens": "8", "text-temperature": "0.5"}
     fields |= {"text-top_k": "3", "text-top_p": "0.25", "text-stop": "The End\r\n\r\nFin", "image-seed": "bad"}
-    browser.post(page_of(membership), {"kind": "text", "prompt": "two\r\nlines"} | fields)
+    ada.post(page_of(membership), {"kind": "text", "prompt": "two\r\nlines"} | fields)
     request = Job.objects.get().parsed_request
     assert isinstance(request, contract.TextRequest)
     assert (request.prompt, request.seed, request.max_tokens) == ("two\nlines", contract.MAX_SEED, 8)
@@ -81,9 +81,9 @@ def test_every_field_reaches_the_request(browser: Client, membership: Membership
     ],
 )
 def test_a_bad_value_is_named_at_its_field_and_kept(
-    browser: Client, membership: Membership, field: str, value: str, words: str
+    ada: Client, membership: Membership, field: str, value: str, words: str
 ) -> None:
-    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat", field: value})
+    response = ada.post(page_of(membership), {"kind": "text", "prompt": "a boat", field: value})
     html = response.content.decode()
     assert response.status_code == 422
     hint = re.search(rf'id="{field}-hint">(.*?)</p>', html, re.DOTALL)
@@ -103,10 +103,8 @@ def test_a_bad_value_is_named_at_its_field_and_kept(
         ("x" * 501, "(string_too_long)"),
     ],
 )
-def test_a_bad_prompt_is_named_under_the_prompt(
-    browser: Client, membership: Membership, prompt: str, words: str
-) -> None:
-    response = browser.post(page_of(membership), {"kind": "image", "prompt": prompt})
+def test_a_bad_prompt_is_named_under_the_prompt(ada: Client, membership: Membership, prompt: str, words: str) -> None:
+    response = ada.post(page_of(membership), {"kind": "image", "prompt": prompt})
     found = re.search(r'id="prompt-error">.*?<span>(.*?)</span>', response.content.decode(), re.DOTALL)
     assert response.status_code == 422
     assert found is not None
@@ -115,59 +113,57 @@ def test_a_bad_prompt_is_named_under_the_prompt(
 
 
 @pytest.mark.parametrize("prompt", ["קשת בענן", "🚀 to the moon", "żółw", "<script>alert(1)</script>"])
-def test_any_script_and_any_sign_is_a_fine_prompt(browser: Client, membership: Membership, prompt: str) -> None:
-    response = browser.post(page_of(membership), {"kind": "image", "prompt": prompt}, follow=True)
+def test_any_script_and_any_sign_is_a_fine_prompt(ada: Client, membership: Membership, prompt: str) -> None:
+    response = ada.post(page_of(membership), {"kind": "image", "prompt": prompt}, follow=True)
     assert Job.objects.get().prompt == prompt
     assert "<script>alert" not in response.content.decode()
 
 
-def test_a_megabyte_is_refused_with_a_plain_word(browser: Client, membership: Membership) -> None:
-    response = browser.post(
-        page_of(membership), {"kind": "text", "prompt": "x" * 1_000_000}, headers={"HX-Request": "1"}
-    )
+def test_a_megabyte_is_refused_with_a_plain_word(ada: Client, membership: Membership) -> None:
+    response = ada.post(page_of(membership), {"kind": "text", "prompt": "x" * 1_000_000}, headers={"HX-Request": "1"})
     assert response.status_code == 413
     assert "request_too_large" in response.content.decode()
     assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("extra", [{"kind": "sound"}, {"text-colour": "red"}, {"text-net": "no-such-net"}])
-def test_what_is_unknown_is_refused(browser: Client, membership: Membership, extra: dict[str, str]) -> None:
-    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"} | extra)
+def test_what_is_unknown_is_refused(ada: Client, membership: Membership, extra: dict[str, str]) -> None:
+    response = ada.post(page_of(membership), {"kind": "text", "prompt": "a boat"} | extra)
     assert response.status_code == 422
     assert not Job.objects.exists()
 
 
-def test_the_last_request_of_each_kind_comes_back_without_its_seed(browser: Client, membership: Membership) -> None:
+def test_the_last_request_of_each_kind_comes_back_without_its_seed(ada: Client, membership: Membership) -> None:
     mine: dict[str, Any] = {"workspace": membership.workspace, "created_by": membership.user}
     text = contract.TextRequest(prompt="a story", temperature=1.5, seed=5).model_dump(mode="json")
     image = contract.ImageRequest(prompt="a cat", num_images=3, seed=6).model_dump(mode="json")
     JobFactory.create(prompt="a story", request=text, **mine)
     JobFactory.create(kind="image", prompt="a cat", request=image, **mine)
-    html = browser.get(page_of(membership)).content.decode()
+    html = ada.get(page_of(membership)).content.decode()
     assert prompt_of(html) == "a cat"
     assert 'data-draft-text="a story"' in html
     assert (value_of(html, "image-num_images"), value_of(html, "text-temperature")) == ("3", "1.5")
     assert (value_of(html, "image-seed"), value_of(html, "text-seed")) == ("", "")
 
 
-def test_the_address_recalls_a_request(browser: Client, membership: Membership) -> None:
-    html = browser.get(page_of(membership), {"kind": "image", "prompt": "an owl", "seed": "7", "guidance": "4.5"})
+def test_the_address_recalls_a_request(ada: Client, membership: Membership) -> None:
+    html = ada.get(page_of(membership), {"kind": "image", "prompt": "an owl", "seed": "7", "guidance": "4.5"})
     text = html.content.decode()
     assert prompt_of(text) == "an owl"
     assert (value_of(text, "image-seed"), value_of(text, "image-guidance")) == ("7", "4.5")
 
 
-def test_in_the_studio_the_answer_is_the_live_job(browser: Client, membership: Membership) -> None:
+def test_in_the_studio_the_answer_is_the_live_job(ada: Client, membership: Membership) -> None:
     page = f"http://testserver{page_of(membership)}?kind=text"
     headers = {"HX-Request": "true", "HX-Current-URL": page}
-    html = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers).content.decode()
+    html = ada.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers).content.decode()
     assert f'data-job="{Job.objects.get().id}"' in html
     assert 'hx-swap-oob="true"' in html
 
 
-def test_on_another_page_the_answer_leads_to_the_job(browser: Client, membership: Membership) -> None:
+def test_on_another_page_the_answer_leads_to_the_job(ada: Client, membership: Membership) -> None:
     headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/accounts/"}
-    response = browser.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers)
+    response = ada.post(page_of(membership), {"kind": "text", "prompt": "a boat"}, headers=headers)
     assert response["HX-Redirect"] == f"/jobs/{Job.objects.get().id}/"
 
 
@@ -178,14 +174,14 @@ def test_a_viewer_sees_why_there_is_no_prompt_bar(client: Client, membership: Me
     assert client.post(page_of(membership), {"kind": "text", "prompt": "a boat"}).status_code == 403
 
 
-def test_a_stranger_finds_no_such_workspace(browser: Client) -> None:
+def test_a_stranger_finds_no_such_workspace(ada: Client) -> None:
     other = MembershipFactory.create()
-    assert browser.get(page_of(other)).status_code == 404
-    assert browser.post(page_of(other), {"kind": "text", "prompt": "a boat"}).status_code == 404
+    assert ada.get(page_of(other)).status_code == 404
+    assert ada.post(page_of(other), {"kind": "text", "prompt": "a boat"}).status_code == 404
 
 
-def test_the_notice_of_a_net_stands_in_the_bar_and_in_the_footer(browser: Client, membership: Membership) -> None:
-    assert browser.get(page_of(membership)).content.decode().count("Built with Llama") >= 2
+def test_the_notice_of_a_net_stands_in_the_bar_and_in_the_footer(ada: Client, membership: Membership) -> None:
+    assert ada.get(page_of(membership)).content.decode().count("Built with Llama") >= 2
 
 
 def test_a_form_without_its_token_is_refused(membership: Membership) -> None:
