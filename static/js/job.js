@@ -12,6 +12,7 @@ const MAX_COURSE_TILES = 32;
 const NOT_SIGNED_IN = 4401;
 const NOT_FOUND = 4404;
 const NORMAL_END = 1000;
+const HIDDEN_ENDINGS = new Set(["blocked", "held"]);
 const REPLAY_MS = 800;
 
 const STATE_WORDS = {
@@ -215,6 +216,10 @@ class JobView {
       const there = fresh?.querySelector(part);
       if (there) this.#root.querySelector(part).replaceWith(there);
     }
+    const work = this.#root.querySelector(".words, .pictures");
+    if (HIDDEN_ENDINGS.has(status)) work?.remove(); // not for everybody's eyes after all
+    const whole = fresh?.querySelector(".words");
+    if (whole && whole.textContent.trim() !== work?.textContent.trim()) work?.replaceWith(whole); // part of the log was lost
     if (fresh) htmx.process(this.#root);
     document.dispatchEvent(new CustomEvent("tessera:ended", { detail: { status } }));
   }
