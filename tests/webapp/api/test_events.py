@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 from genworkers import contract
@@ -38,6 +38,13 @@ def api(owner: Membership) -> AsyncCaller:
 @pytest.fixture
 def job(owner: Membership) -> Job:
     return JobFactory.create(workspace=owner.workspace, created_by=owner.user)
+
+
+@pytest.fixture(autouse=True)
+async def closed_connections() -> AsyncIterator[None]:
+    """The thread that serves async views outlives the test; PostgreSQL would not drop a database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 async def publish(job: Job, *messages: contract.JobEvent) -> None:

@@ -44,12 +44,9 @@ def test_a_storage_that_takes_no_files_is_named(client: Client, settings: Settin
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_away_is_named(client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_named(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = connection.copy()
-    elsewhere.settings_dict = connection.settings_dict | {
-        "NAME": str(tmp_path / "no" / "folder"),
-        "HOST": str(tmp_path),
-    }
+    elsewhere.settings_dict = connection.settings_dict | {"NAME": "/nonexistent/database", "PORT": "1"}
     monkeypatch.setattr("webapp.health.connection", elsewhere)
     expect_unavailable(client.get("/readyz"), "database")
 
