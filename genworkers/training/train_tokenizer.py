@@ -104,6 +104,8 @@ def main() -> None:
     parser.add_argument("--budget-min", type=float, default=40.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--peak", type=float, default=1.5e-3, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="the resume.pt of another run, whose averaged weights to start from")
+    parser.add_argument("--decoder-only", action="store_true", help="keep the codes as they are, paint them better")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -127,9 +129,13 @@ def main() -> None:
     chance = torch.tensor(chances)
 
     net = FsqTokenizer(TokenizerConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.start is not None:
+        net.load_state_dict(torch.load(options.start, weights_only=True)["average"])
+    net.encoder.requires_grad_(not options.decoder_only)
+    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
     average = FsqTokenizer(TokenizerConfig())
     average.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimiser = torch.optim.AdamW(learned, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     step, spent_s = 0, 0.0
     resume = options.out / "resume.pt"
     if resume.exists():
@@ -167,7 +173,7 @@ def main() -> None:
             loss = reconstruction_loss(painted.float(), target, background)
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learned, 1.0)
             optimiser.step()
             decay = min(0.999, (step + 1) / (step + 10))
             with torch.no_grad():
