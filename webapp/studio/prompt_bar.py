@@ -118,7 +118,7 @@ def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str,
     nets = [net for net in catalog.nets() if net.kind == kind]
     choices_of = {"net": [(net.name, net.title) for net in nets]}
     if "style" in schemas:
-        styles = {style: style for net in nets for style in net.styles}
+        styles = {style: title for net in nets for style, title in net.styles.items()}
         choices_of["style"] = list(styles.items())
     made = {name: _parameter(kind, name, schemas[name], values, problems, choices_of) for name in schemas}
     prompt = schemas["prompt"]
