@@ -27,7 +27,8 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found = _watched(user, job_id)
     current.enter(request, found.workspace)
     template = "jobs/_stage_part.html" if request.GET.get("part") == "stage" else "jobs/job.html"
-    response = render(request, template, {"stage": stage_of(found, user), "job": found})
+    num_open_jobs = selectors.open_jobs_of(found.workspace).count()
+    response = render(request, template, {"stage": stage_of(found, user), "job": found, "num_open_jobs": num_open_jobs})
     response["Cache-Control"] = "no-store"
     return response
 

@@ -14,6 +14,7 @@ from webapp.accounts.signed_in import person, sign_in_required
 from webapp.errors import AppError, not_found
 from webapp.studio.forms import ApiKeyForm, PersonForm
 from webapp.workspaces.current import current
+from webapp.workspaces.selectors import workspaces_of
 
 
 @sign_in_required
@@ -34,7 +35,7 @@ def account(request: HttpRequest) -> HttpResponse:
 def create_key(request: HttpRequest) -> HttpResponse:
     """Make a key and show it, this once."""
     user = person(request)
-    workspace = current(request, user)
+    workspace = workspaces_of(user).filter(slug=request.POST.get("workspace", "")).first()
     if workspace is None:
         raise not_found("workspace")
     form = ApiKeyForm(request.POST)

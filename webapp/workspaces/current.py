@@ -1,4 +1,4 @@
-"""Which workspace this browser looks at: kept in the session, so that every page can show its prompt bar."""
+"""Which workspace a page is about: the one in its address, else the one visited last, which the session remembers."""
 
 from django.http import HttpRequest
 
@@ -11,8 +11,9 @@ SESSION_KEY = "workspace"
 
 
 def enter(request: HttpRequest, workspace: Workspace) -> None:
-    """Remember a workspace that the caller has found to be this person's."""
-    if request.session.get(SESSION_KEY) != workspace.slug:
+    """Remember a workspace that the caller has checked; what a page fetches for itself is no visit."""
+    is_visit = request.headers.get("HX-Request") != "true"
+    if is_visit and request.session.get(SESSION_KEY) != workspace.slug:
         request.session[SESSION_KEY] = workspace.slug
 
 
@@ -30,6 +31,8 @@ def enter_by_slug(request: HttpRequest, user: User, slug: str) -> Workspace:
 
 
 def current(request: HttpRequest, user: User) -> Workspace | None:
-    """The remembered workspace, else the person's first, else None."""
+    """The workspace in the address, else the remembered one, else the person's first, else None."""
     mine = workspaces_of(user)
-    return mine.filter(slug=request.session.get(SESSION_KEY, "")).first() or mine.first()
+    address = request.resolver_match.kwargs if request.resolver_match else {}
+    slug = address.get("slug") or request.session.get(SESSION_KEY, "")
+    return mine.filter(slug=slug).first() or mine.first()

@@ -42,11 +42,11 @@ def test_the_name_can_be_changed(ada: Client, membership: Membership) -> None:
 
 
 def test_a_key_is_shown_once_works_and_can_be_revoked(ada: Client, membership: Membership) -> None:
-    html = ada.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]}).content.decode()
+    html = ada.post("/accounts/keys/", {"workspace": "mosaics", "name": "nightly", "scopes": ["read"]}).content.decode()
     raw_key = html.partition('<code class="raw-key">')[2].partition("<")[0]
     assert authenticate_key(raw_key) == ApiKey.objects.get()
     assert raw_key not in ada.get("/accounts/").content.decode()
-    twice = ada.post("/accounts/keys/", {"name": "nightly", "scopes": ["read"]})
+    twice = ada.post("/accounts/keys/", {"workspace": "mosaics", "name": "nightly", "scopes": ["read"]})
     assert (twice.status_code, "already a key named" in twice.content.decode()) == (422, True)
     ada.post(f"/accounts/keys/{ApiKey.objects.get().id}/revoke/")
     assert authenticate_key(raw_key) is None

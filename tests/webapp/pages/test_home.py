@@ -32,3 +32,12 @@ def test_an_open_page_is_told_that_its_person_is_signed_out(client: Client, memb
     response = client.post(f"/w/{membership.workspace.slug}/", {"kind": "text", "prompt": "x"}, headers=headers)
     assert response.status_code == 401
     assert "sign_in_required" in response.content.decode()
+
+
+def test_each_page_is_about_the_workspace_in_its_address(ada: Client, membership: Membership) -> None:
+    second = MembershipFactory.create(user=membership.user)
+    ada.get(f"/w/{second.workspace.slug}/")
+    html = ada.get(f"/w/{membership.workspace.slug}/queue/").content.decode()
+    assert f'action="/w/{membership.workspace.slug}/"' in html
+    ada.get(f"/w/{second.workspace.slug}/queue/", {"part": "rows"}, headers={"HX-Request": "true"})
+    assert ada.get("/")["Location"] == f"/w/{membership.workspace.slug}/"
