@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
+from genworkers.contract import FINAL_EVENT_KINDS
 from scripts.own_stack import Stack
 
 PROMPTS = [
@@ -49,6 +50,8 @@ async def measure(stack: Stack, client: httpx.AsyncClient, cookie: str, request:
             event = json.loads(message).get("event")
             if event is not None:
                 seen_ms.setdefault(event["kind"], (time.perf_counter() - began) * 1000)
+                if event["kind"] in FINAL_EVENT_KINDS:
+                    break
     if "succeeded" not in seen_ms:
         raise SystemExit(f"The job {job['id']} did not succeed: {', '.join(seen_ms)}")
     listed = (await client.get("/api/v1/artifacts", params={"job": job["id"]})).json()["items"]
