@@ -184,6 +184,7 @@ def save(
         num_parameters += sum(tensor.numel() for tensor in stored.values())
         path = folder / f"{part}.safetensors"
         save_file(stored, path)
+        path.chmod(0o644)  # safetensors writes for its owner alone; a service may run as somebody else
         files[part] = _entry(path.name, path.read_bytes())
     for part, (file_name, content) in other_parts.items():
         (folder / file_name).write_bytes(content)
