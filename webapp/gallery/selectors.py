@@ -15,6 +15,7 @@ from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import REVIEWING_ROLES
 
 MAX_QUERY_CHARS = 200
+MAX_SHOWN_BYTES = 65_536
 
 
 def with_facts(artifacts: QuerySet[Artifact]) -> QuerySet[Artifact]:
@@ -74,3 +75,10 @@ def open_file(artifact: Artifact, role: str) -> "File[bytes]":
     if file is None:
         raise FileNotFoundError(f"artifact {artifact.id} has no {role}")
     return storage.open_blob(file.sha256)
+
+
+def text_of(artifact: Artifact) -> str:
+    """The text of a text artifact, as far as a page shows it."""
+    with open_file(artifact, ArtifactFile.Role.ORIGINAL) as file:
+        text: bytes = file.read(MAX_SHOWN_BYTES)
+    return text.decode("utf-8", "replace")

@@ -17,7 +17,6 @@ from webapp.gallery.recall import recall_urls
 from webapp.workspaces import current
 
 NUM_PER_PAGE = 48
-MAX_SHOWN_BYTES = 65_536
 
 
 @sign_in_required
@@ -51,15 +50,9 @@ def artifact(request: HttpRequest, artifact_id: UUID) -> HttpResponse:
         "artifact": found,
         "original": original,
         "signed_file": next((file for file in found.files.all() if hasattr(file, "credential")), None),
-        "text": _text_of(found) if found.kind == "text" else None,
+        "text": selectors.text_of(found) if found.kind == "text" else None,
         "net": catalog.net(found.net),
         "recall": recall_urls(found),
         "siblings": found.job.artifacts.exclude(id=found.id).filter(status=Artifact.Status.KEPT).order_by("index"),
     }
     return render(request, "gallery/artifact.html", context)
-
-
-def _text_of(found: Artifact) -> str:
-    with selectors.open_file(found, ArtifactFile.Role.ORIGINAL) as file:
-        text: bytes = file.read(MAX_SHOWN_BYTES)
-    return text.decode("utf-8", "replace")

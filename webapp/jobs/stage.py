@@ -13,8 +13,6 @@ from webapp.jobs.models import Job
 from webapp.jobs.selectors import QueueState, queue_state
 from webapp.workspaces.selectors import may_generate
 
-MAX_SHOWN_BYTES = 65_536
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -45,15 +43,8 @@ def stage_of(job: Job, user: User) -> Stage:
         job=job,
         places=list(range(job.request.get("num_images", 1))) if job.kind == "image" else [],
         artifacts=artifacts,
-        text=text_of(artifacts[0]) if artifacts and job.kind == "text" else None,
+        text=gallery.text_of(artifacts[0]) if artifacts and job.kind == "text" else None,
         queue=queue_state(job),
         may_cancel=job.is_open and may_generate(user, job.workspace_id),
         prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?{query.urlencode()}",
     )
-
-
-def text_of(artifact: Artifact) -> str:
-    """The text of a text artifact, as far as a page shows it."""
-    with gallery.open_file(artifact, "original") as file:
-        text: bytes = file.read(MAX_SHOWN_BYTES)
-    return text.decode("utf-8", "replace")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genworkers import contract
+from webapp import errors
 
 REQUEST_OF_KIND: dict[contract.Kind, type[contract.TextRequest] | type[contract.ImageRequest]] = {
     "text": contract.TextRequest,
@@ -47,25 +48,10 @@ def html_name(kind: str, name: str) -> str:
     return name if name in ("kind", "prompt") else f"{kind}-{name}"
 
 
-def allowed_words(schema: Mapping[str, Any]) -> str:
-    """The allowed range in words, with its unit; empty where the contract sets none."""
-    unit = f" {schema['unit']}" if "unit" in schema else ""
-    if "enum" in schema:
-        return " or ".join(str(choice) for choice in schema["enum"]) + unit
-    if schema.get("type") == "array":
-        return f"up to {schema['maxItems']} lines"
-    low, above, high = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
-    if high is None:
-        return f"{schema['minLength']} to {schema['maxLength']:,} characters" if "maxLength" in schema else ""
-    if high == contract.MAX_SEED:
-        return f"{low} to 2⁶³ − 1"
-    start = f"{low:g} to" if low is not None else f"above {above:g}, to"
-    return f"{start} {high:g}{unit}"
-
-
 def allowed_of(kind: contract.Kind) -> dict[str, str]:
-    """Field name to its allowed range in words, for error messages."""
-    return {name: allowed_words(schema) for name, schema in schema_of(kind).items()}
+    """Field name to its allowed range in words, as error messages say it, with the seed's long number written short."""
+    allowed = errors.allowed_of(REQUEST_OF_KIND[kind])
+    return {name: words.replace(str(contract.MAX_SEED), "2⁶³ − 1") for name, words in allowed.items()}
 
 
 def control_of(schema: Mapping[str, Any]) -> str:

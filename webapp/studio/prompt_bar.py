@@ -152,7 +152,7 @@ def _parameter(
         html_name=parameters.html_name(kind, name),
         title=schema.get("title", name),
         description=schema.get("description", ""),
-        allowed="" if is_choice and name in choices_of else parameters.allowed_words(schema),
+        allowed="" if is_choice and name in choices_of else parameters.allowed_of(kind)[name],
         control="select" if is_choice else parameters.control_of(schema),
         value=value,
         choices=choices,

@@ -39,12 +39,12 @@ def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Clie
             assert f'name="{parameters.html_name(kind, name)}"' in html
             assert schema.get("title", "") in html
             if name not in (*parameters.APART, "style"):
-                assert parameters.allowed_words(schema) in html
+                assert parameters.allowed_of(kind)[name] in html
 
 
 def test_a_range_names_both_ends_and_the_unit() -> None:
     assert parameters.allowed_of("text")["max_tokens"] == "1 to 1024 tokens"
-    assert parameters.allowed_of("text")["top_p"] == "above 0, to 1"
+    assert parameters.allowed_of("text")["top_p"] == "more than 0, at most 1"
     assert parameters.allowed_of("image")["size_px"] == "512 or 1024 px"
 
 
