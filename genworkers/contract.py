@@ -69,7 +69,7 @@ class TextRequest(_Request):
     kind: Literal["text"] = "text"
     net: str = Field(default="llama-tessera-text", min_length=1, max_length=100, title="Net")
     max_tokens: int = Field(
-        default=256,
+        default=512,
         ge=1,
         le=1024,
         title="Length",

@@ -41,7 +41,7 @@ def test_a_job_is_accepted_with_its_address(api: Client, owner: Membership) -> N
     assert response["Location"].endswith(f"/api/v1/jobs/{body['id']}")
     assert (body["status"], body["workspace"], body["position"]) == ("queued", "studio", 1)
     assert body["request"]["seed"] == 7
-    assert body["request"]["max_tokens"] == 256
+    assert body["request"]["max_tokens"] == contract.TextRequest.model_fields["max_tokens"].default
     job = Job.objects.get()
     assert (str(job.id), job.workspace, job.created_by) == (body["id"], owner.workspace, owner.user)
     assert job.api_key is not None
