@@ -51,7 +51,7 @@ def test_every_part_is_the_one_its_manifest_names() -> None:
 
 
 def test_it_tells_a_story_in_sentences(engine: TextEngine) -> None:
-    text = tell(engine, "Write a story about a brave little boat.", seed=1, max_tokens=120)
+    text = tell(engine, "Write a story about a brave little boat.", seed=1, max_tokens=80)
     sentences = re.findall(r"[A-Z][^.!?]{10,}[.!?]", text)
     assert len(sentences) >= 3
     words = re.findall(r"[a-z]+", text.lower())
@@ -63,5 +63,15 @@ def test_it_tells_a_story_in_sentences(engine: TextEngine) -> None:
 
 def test_the_seed_decides_the_story(engine: TextEngine) -> None:
     prompt = "Write a story about the moon"
-    assert tell(engine, prompt, 7, 40) == tell(engine, prompt, 7, 40)
-    assert tell(engine, prompt, 7, 40) != tell(engine, prompt, 8, 40)
+    assert tell(engine, prompt, 7, 24) == tell(engine, prompt, 7, 24)
+    assert tell(engine, prompt, 7, 24) != tell(engine, prompt, 8, 24)
+
+
+def test_company_does_not_change_a_story(engine: TextEngine) -> None:
+    prompt = "Write a story about an old lighthouse."
+    alone = tell(engine, prompt, 3, 32)
+    crowd = [TextRequest(prompt="a cat " * n, max_tokens=20 + n) for n in range(1, 12)]
+    tickets = [engine.submit(request, seed=n, deadline_s=120) for n, request in enumerate(crowd)]
+    assert tell(engine, prompt, 3, 32) == alone
+    for ticket in tickets:
+        ticket.cancel()
