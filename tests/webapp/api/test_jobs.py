@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from genworkers import contract
 from tests.factories import BlockedTermFactory, JobFactory, MembershipFactory
 from tests.webapp.api.callers import keyed, signed_in
 from webapp.api.idempotency import KEEP
