@@ -60,12 +60,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--net", type=Path, default=NET_FOLDER)
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--slots", type=int, default=EngineConfig().num_slots)
+    parser.add_argument("--slots", type=int, help="default: what the CPU does well")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    with load_text_engine(arguments.net, EngineConfig(num_slots=arguments.slots)) as engine:
+    config = EngineConfig(num_slots=arguments.slots) if arguments.slots else None
+    with load_text_engine(arguments.net, config) as engine:
         time_one(engine, 8, 0)
         sampling = Sampling(0.8, 50, 0.95)
         began = time.perf_counter()
