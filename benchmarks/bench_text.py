@@ -72,9 +72,8 @@ def main() -> None:
         began = time.perf_counter()
         text = write(engine.net, engine.codec, PROMPT, seed=0, max_tokens=arguments.tokens, sampling=sampling)
         plain = len(engine.codec.encode(text)) / (time.perf_counter() - began)
-        print(
-            f"{engine.net.dtype}, {engine.config.num_slots} slots, {arguments.threads} threads, {arguments.tokens} tokens each"
-        )
+        slots = engine.config.num_slots
+        print(f"{engine.net.dtype}, {slots} slots, {arguments.threads} threads, {arguments.tokens} tokens each")
         print(f"{'':24}{'tokens/s':>10}{'first token, median':>22}{'done, median':>16}")
         print(f"{'plain loop, alone':24}{plain:>10.0f}")
         for num_requests in (1, 4, 8, 16):
