@@ -1,5 +1,6 @@
 """The processes of a running stack, for tests that kill one of them."""
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -14,13 +15,20 @@ def processes_of(stack: Stack) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
+def workers_of(stack: Stack, queue: str) -> list[psutil.Process]:
+    """The Celery processes that serve a queue, not their keeper: one, or none while it is started again."""
+    found = []
+    for process in processes_of(stack):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            command = " ".join(process.cmdline())
+            if f"--queues {queue} " in command and "scripts.keep" not in command:
+                found.append(process)
+    return found
+
+
 def worker_of(stack: Stack, queue: str) -> psutil.Process:
-    """The Celery process that serves a queue, not its keeper."""
-    (worker,) = [
-        process
-        for process in processes_of(stack)
-        if f"--queues {queue} " in (command := " ".join(process.cmdline())) and "scripts.keep" not in command
-    ]
+    """The one Celery process that serves a queue now."""
+    (worker,) = workers_of(stack, queue)
     return worker
 
 
