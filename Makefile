@@ -43,8 +43,10 @@ format: dev ## put every file into the one format
 tree: dev ## redraw the tree in docs/ARCHITECTURE.md
 	@$(VENV)/python -m scripts.tree
 
-bench: dev ## measure 30 text jobs from a client's side, on a stack of its own
-	@exec $(VENV)/python -m scripts.bench
+bench: dev ## measure text jobs from a client's side, and both engines
+	@$(VENV)/python -m benchmarks.bench_jobs
+	@$(VENV)/python -m benchmarks.bench_text
+	@$(VENV)/python -m benchmarks.bench_image
 
 lock: dev ## pin requirements/*.in anew (UPGRADE=--upgrade takes newer versions)
 	@$(VENV)/pip install --quiet uv==0.13.8

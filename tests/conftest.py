@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ def _wait_until_it_answers(url: str) -> None:
     raise RuntimeError("the Redis of the tests did not answer within 4 s")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Leave PostgreSQL's tests to the run that has one; mark the browser's and put them last.
 
     Playwright keeps an event loop running in this thread once started, and async tests cannot run after that.
@@ -98,7 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("browser")
         if "live_stack" in getattr(item, "fixturenames", ()):
             item.add_marker("stack")
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)  # after pytest-django's own order
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,7 @@ SESAME_ONE_TIME = True
 SESAME_MAX_AGE = 24 * 3600
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
+SESSION_COOKIE_NAME = f"tessera_session_{ENV.port}"  # cookies ignore ports: two studios on one host must not meet
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -7,11 +7,13 @@ import { Words } from "./words.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
+const LONGEST_SILENCE_MS = 12_000; // the server says something every 3 s
 const SAY_EVERY_MS = 5_000;
 const MAX_COURSE_TILES = 32;
 const NOT_SIGNED_IN = 4401;
 const NOT_FOUND = 4404;
 const NORMAL_END = 1000;
+const TRY_AGAIN_LATER = 1013;
 const HIDDEN_ENDINGS = new Set(["blocked", "held"]);
 const REPLAY_MS = 800;
 
@@ -47,6 +49,7 @@ class JobView {
   #wait = { position: 0, endsAt: null };
   #pace = null; // where the work stood when this browser began to measure, for the seconds left
   #openedAt = 0;
+  #heardAt = 0;
   #clock;
 
   constructor(root) {
@@ -57,7 +60,10 @@ class JobView {
     const words = root.querySelector(".words");
     this.words = words && new Words(words);
     this.mosaics = [...root.querySelectorAll(".picture canvas")].map((canvas) => new Mosaic(canvas));
-    this.#clock = setInterval(() => this.#showWait(), 500);
+    this.#clock = setInterval(() => {
+      if (this.#socket && Date.now() - this.#heardAt > LONGEST_SILENCE_MS) this.#drop();
+      this.#showWait();
+    }, 500);
     this.connect();
   }
 
@@ -71,7 +77,7 @@ class JobView {
     address.searchParams.set("after", this.#lastSeq);
     const socket = new WebSocket(address);
     this.#socket = socket;
-    this.#openedAt = Date.now();
+    this.#openedAt = this.#heardAt = Date.now();
     this.#pace = null;
     socket.addEventListener("message", (message) => {
       if (socket === this.#socket) this.#receive(JSON.parse(message.data));
@@ -99,12 +105,21 @@ class JobView {
     this.#retryTimer = setTimeout(() => this.connect(), pause);
   }
 
+  // Let go of a socket that has nothing more to say, and come back later.
+  #drop() {
+    const socket = this.#socket;
+    this.#lost(TRY_AGAIN_LATER);
+    socket.close();
+  }
+
   #receive(message) {
-    this.#retryMs = FIRST_RETRY_MS;
+    this.#heardAt = Date.now();
+    if (message.type !== "unavailable") this.#retryMs = FIRST_RETRY_MS;
     delete this.#root.dataset.link;
     if (message.type === "heartbeat") this.#beat(message);
     else if (message.type === "offset_lost") this.#replace(message);
     else if (message.type === "event") this.#apply(message.seq, message.event);
+    else if (message.type === "unavailable") this.#drop();
   }
 
   #apply(seq, event) {

@@ -3,7 +3,6 @@
 import uuid
 
 import redis
-from asgiref.sync import async_to_sync
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from kombu import Connection
 from playwright.sync_api import Page
@@ -25,17 +24,13 @@ def test_celerys_transport_speaks_through_the_socket_file(redis_url: str) -> Non
     assert message.payload == {"tile": 1}
 
 
-def test_channels_speaks_through_the_socket_file(redis_url: str) -> None:
-    async def around() -> object:
-        layer = RedisPubSubChannelLayer(hosts=[redis_url])
-        channel = await layer.new_channel()
-        await layer.group_add("ops", channel)
-        await layer.group_send("ops", {"type": "wake", "seq": 3})
-        received = await layer.receive(channel)
-        await layer.flush()
-        return received
-
-    assert async_to_sync(around)() == {"type": "wake", "seq": 3}
+async def test_channels_speaks_through_the_socket_file(redis_url: str) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[redis_url])
+    channel = await layer.new_channel()
+    await layer.group_add("ops", channel)
+    await layer.group_send("ops", {"type": "wake", "seq": 3})
+    assert await layer.receive(channel) == {"type": "wake", "seq": 3}
+    await layer.flush()
 
 
 def test_chromium_draws_a_page(page: Page) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
@@ -93,7 +94,7 @@ class BearerKey(HttpBearer):
 class Session(APIKeyCookie):
     """The browser's session; what changes something also needs the CSRF token in the header X-CSRFToken."""
 
-    param_name = "sessionid"
+    param_name = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> Caller | None:
         """The person who is signed in, or None."""

@@ -42,6 +42,7 @@ class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             async for message in follow(job_id, after):
                 await self.send_json(message)
         except redis.RedisError:  # the log is away for a moment; the browser comes back by itself
+            await self.send_json({"type": "unavailable"})  # granian holds a close back until the browser has gone
             await self.close(TRY_AGAIN_LATER)
         else:
             await self.close()

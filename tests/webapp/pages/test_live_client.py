@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from PIL import Image
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
@@ -27,7 +28,11 @@ def page(browser: Browser, live_server: LiveServer, membership: Membership) -> I
     client = Client()
     client.force_login(membership.user)
     context = browser.new_context(base_url=live_server.url)
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    cookie = {
+        "name": settings.SESSION_COOKIE_NAME,
+        "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
+        "url": live_server.url,
+    }
     context.add_cookies([cookie])  # type: ignore[list-item]
     context.set_default_timeout(WAIT_MS)
     yield context.new_page()
@@ -105,6 +110,26 @@ def test_a_lost_connection_goes_on_where_it_broke(page: Page, membership: Member
     assert sockets[1].url.endswith("?after=2")
     write(sockets[1], "upon", after=2)
     expect(page.locator(".words")).to_have_text("Once upon")
+
+
+def test_a_log_that_is_away_is_asked_again_later(page: Page, membership: Membership, watch: Open) -> None:
+    sockets = watch(job_of(membership))
+    write(sockets[0], "Once ")
+    sockets[0].send(json.dumps({"type": "unavailable"}))
+    expect(page.locator(".stage__wait")).to_contain_text("Connection lost")
+    wait_for(page, lambda: len(sockets) == 2)
+    assert sockets[1].url.endswith("?after=2")
+
+
+def test_a_socket_that_fell_silent_is_replaced(page: Page, membership: Membership, watch: Open) -> None:
+    page.clock.install()
+    sockets = watch(job_of(membership))
+    write(sockets[0], "Once ")
+    expect(page.locator(".words")).to_contain_text("Once")
+    page.clock.fast_forward(13_000)
+    page.clock.run_for(2_000)
+    wait_for(page, lambda: len(sockets) == 2)
+    assert sockets[1].url.endswith("?after=2")
 
 
 @pytest.mark.parametrize(("code", "text"), [(4404, "not here any more"), (4401, "Sign in again")])

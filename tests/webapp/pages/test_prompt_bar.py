@@ -76,8 +76,8 @@ def test_every_field_reaches_the_request(ada: Client, membership: Membership) ->
         ("text-seed", "9223372036854775808", "allowed: 0 to 2⁶³ − 1"),
         ("text-seed", "-1", "you gave -1"),
         ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 1024 tokens"),
-        ("text-top_p", "nan", "allowed: above 0, to 1"),
-        ("text-stop", "\n".join("abcdefghi"), "allowed: up to 8 lines"),
+        ("text-top_p", "nan", "allowed: more than 0, at most 1"),
+        ("text-stop", "\n".join("abcdefghi"), "allowed: at most 8 texts of 1 to 100 characters"),
     ],
 )
 def test_a_bad_value_is_named_at_its_field_and_kept(
