@@ -18,7 +18,7 @@ from genworkers.codecs.text_bpe import TextCodec
 from genworkers.evaluation.text import Document, distinct_frac, longest_copied_spans, measure_fit, write
 from genworkers.nets.decoder import Decoder, DecoderConfig
 from genworkers.sampling.logits import Sampling
-from genworkers.training.text_data import Story, find_data_folder, read_stories, storybook_credits
+from genworkers.training.text_data import Story, read_stories, storybook_credits
 
 PROMPTS = (
     "Write a story about a brave little boat.",
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("genworkers/weights/llama-tessera-text"))
     parser.add_argument("--figures", type=Path, help="where to keep the figures as JSON; default in the run's folder")
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -165,7 +166,7 @@ def main() -> None:
         training=training,
     )
     weights = {NET_PART: load_file(arguments.run / "average.safetensors")}
-    attributions = "".join(f"- {line}\n" for line in storybook_credits(find_data_folder()))
+    attributions = "".join(f"- {line}\n" for line in storybook_credits(arguments.corpus))
     parts = {
         TOKENIZER_PART: ("tokenizer.json", codec.to_json()),
         "attributions": ("attributions.md", f"# Storybooks that the net read, CC BY\n\n{attributions}".encode()),
@@ -173,7 +174,7 @@ def main() -> None:
     manifest = save(arguments.out, facts, weights=weights, other_parts=parts, card="")
     net = Decoder(DecoderConfig(**config))
     fill_net(net, load_tensors(arguments.out, manifest, NET_PART), path=arguments.out)
-    figures = measure(net, codec, read_stories(find_data_folder()))
+    figures = measure(net, codec, read_stories(arguments.corpus))
     save(arguments.out, facts, weights=weights, other_parts=parts, card=card_text(training, figures))
     content = json.dumps({"curve": curve(arguments.run), **figures}, indent=1, ensure_ascii=False)
     (arguments.figures or arguments.run / "figures.json").write_text(content + "\n", encoding="utf-8")

@@ -1,12 +1,11 @@
 """Stories to learn from: reading, choosing the simple ones, prompts, held-out split, batches.
 
-The corpora stay outside the repository; see `find_data_folder`.
+The corpora stay outside the repository; every script takes their folder as `--corpus`.
 """
 
 import hashlib
 import json
 import lzma
-import os
 import random
 import re
 from collections import Counter
@@ -16,7 +15,6 @@ from pathlib import Path
 
 from genworkers.codecs.text_bpe import TextCodec
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 IGNORED_TARGET = -100
 
 # Categories that may be read, simplest first, with the largest share of words outside the
@@ -82,23 +80,11 @@ def is_held_out(key: str) -> bool:
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 10 == 0
 
 
-def find_data_folder() -> Path:
-    """The corpora: `TESSERA_DATA_CORPUS`, or `../shared/data` beside the repository.
-
-    Raises:
-        FileNotFoundError: neither is a folder.
-    """
-    folder = Path(os.environ.get("TESSERA_DATA_CORPUS") or REPOSITORY.parent / "shared" / "data")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no corpora at {folder}: set TESSERA_DATA_CORPUS to the folder that holds text/")
-    return folder
-
-
 def read_stories(folder: Path) -> list[Story]:
     """Every story simple enough for a small net, in a fixed order.
 
     Args:
-        folder: as `find_data_folder` gives it.
+        folder: of the corpora; holds `text/`.
     """
     rows = [
         row for row in _read_lines(folder / "text" / "instruct-stories.jsonl.xz") if row["category"] in RARE_WORD_LIMITS

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from genworkers.codecs.text_bpe import train_bpe
-from genworkers.training.text_data import find_data_folder, read_stories
+from genworkers.training.text_data import read_stories
 
 
 def main() -> None:
@@ -12,9 +12,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--vocab-size", type=int, default=4096)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
 
-    stories = [story for story in read_stories(find_data_folder()) if not story.is_held_out]
+    stories = [story for story in read_stories(arguments.corpus) if not story.is_held_out]
     texts = [text for story in stories for text in (story.text, *story.prompts)]
     codec = train_bpe(texts, arguments.vocab_size)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from genworkers.codecs.text_bpe import TextCodec
 from genworkers.nets.decoder import Decoder, DecoderConfig
 from genworkers.training.optim import WeightAverage, split_parameters, wsd_factor
-from genworkers.training.text_data import IGNORED_TARGET, Corpus, find_data_folder, read_stories
+from genworkers.training.text_data import IGNORED_TARGET, Corpus, read_stories
 
 TABLES = {"embed.weight"}
 # On a CPU attention with 128-wide heads trains nearly twice as fast as with 64-wide ones.
@@ -258,11 +258,12 @@ def main() -> None:
     parser.add_argument("--save-every-s", type=float, default=300)
     parser.add_argument("--fp32", action="store_true", help="for a CPU without bf16 matrix products")
     parser.add_argument("--no-compile", action="store_true", help="where no C++ compiler is at hand")
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
     codec = TextCodec.from_file(arguments.run / "tokenizer.json")
-    stories = read_stories(find_data_folder())
+    stories = read_stories(arguments.corpus)
     learnt = Corpus.build(codec, [story for story in stories if not story.is_held_out], arguments.context)
     held_out = [story for story in stories if story.is_held_out]
     # A tenth of the held-out stories shows the trend; `scripts.publish_text` reads them all.

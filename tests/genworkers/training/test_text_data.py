@@ -11,7 +11,6 @@ from genworkers.training.text_data import (
     Corpus,
     Story,
     clean_text,
-    find_data_folder,
     is_held_out,
     rare_word_frac,
     read_stories,
@@ -101,9 +100,3 @@ def test_batches_hold_every_story_once_and_nothing_longer_than_the_context() -> 
         assert len(batch) * longest <= 100 or len(batch) == 1
     assert list(corpus.epoch(3, 100)) == batches
     assert list(corpus.epoch(4, 100)) != batches
-
-
-def test_missing_corpora_say_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TESSERA_DATA_CORPUS", str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="set TESSERA_DATA_CORPUS"):
-        find_data_folder()
