@@ -22,7 +22,7 @@ def person(request: HttpRequest) -> User:
     """
     if not isinstance(request.user, User):
         raise AppError(
-            "sign_in_required", 401, "You are signed out. Sign in in another tab, then try again: what is here stays."
+            "unauthenticated", 401, "You are signed out. Sign in in another tab, then try again: what is here stays."
         )
     return request.user
 

@@ -124,7 +124,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not isinstance(exception, RequestDataTooBig):
         return render(request, "400.html", status=400)
     error = AppError(
-        "request_too_large",
+        "body_too_large",
         413,
         f"That is too much text: a request may have {contract.MAX_BODY_BYTES:,} bytes, "
         f"a prompt {contract.MAX_PROMPT_CHARS:,} characters. Shorten it and try again.",

@@ -31,7 +31,7 @@ def test_an_open_page_is_told_that_its_person_is_signed_out(client: Client, memb
     headers = {"HX-Request": "true"}
     response = client.post(f"/w/{membership.workspace.slug}/", {"kind": "text", "prompt": "x"}, headers=headers)
     assert response.status_code == 401
-    assert "sign_in_required" in response.content.decode()
+    assert "unauthenticated" in response.content.decode()
 
 
 def test_each_page_is_about_the_workspace_in_its_address(ada: Client, membership: Membership) -> None:

@@ -122,7 +122,7 @@ def test_any_script_and_any_sign_is_a_fine_prompt(ada: Client, membership: Membe
 def test_a_megabyte_is_refused_with_a_plain_word(ada: Client, membership: Membership) -> None:
     response = ada.post(page_of(membership), {"kind": "text", "prompt": "x" * 1_000_000}, headers={"HX-Request": "1"})
     assert response.status_code == 413
-    assert "request_too_large" in response.content.decode()
+    assert "body_too_large" in response.content.decode()
     assert not Job.objects.exists()
 
 
