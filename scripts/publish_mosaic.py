@@ -103,6 +103,7 @@ def recall(engine: ImageEngine, corpus: Path, cache: Path, style: str) -> dict[s
 def card_text(training: dict[str, Any]) -> str:
     """The card: what it is, what it was trained on, what it can and cannot do."""
     tokenizer, mosaic = training["tokenizer"], training["transformer"]
+    decoder = training.get("decoder", {"step": 0, "spent_s": 0})
     lines = [
         "# Mosaic",
         "",
@@ -112,9 +113,10 @@ def card_text(training: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"Tokenizer: {tokenizer['step']} steps of 32 pictures in {tokenizer['spent_s'] // 60} minutes; masked",
-        f"Transformer: {mosaic['step']} steps of 64 pictures in {mosaic['spent_s'] // 60} minutes; both on one shared",
-        "CPU core. Every concept whose key's sha256 is a multiple of ten was held out of both.",
+        f"Tokenizer: {tokenizer['step']} steps of 32 pictures in {tokenizer['spent_s'] // 60} minutes, then its decoder",
+        f"alone {decoder['step']} steps in {decoder['spent_s'] // 60} minutes; masked Transformer: {mosaic['step']} steps",
+        f"of 64 pictures in {mosaic['spent_s'] // 60} minutes; all on one shared CPU core. Every concept whose key's sha256",
+        "is a multiple of ten was held out of all.",
         "",
         "## Measured",
         "",
@@ -144,6 +146,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
+    parser.add_argument("--decoder", type=Path, help="a later run that trained the tokenizer's decoder alone")
     parser.add_argument("--mosaic", type=Path, default=Path("runs/mosaic"))
     parser.add_argument("--style", default="fluent-flat", help="the set that the style `flat` was trained on")
     parser.add_argument("--out", type=Path, default=Path("genworkers/weights/mosaic"))
@@ -155,11 +158,14 @@ def main() -> None:
     torch.set_num_threads(1)
 
     tokenizer = FsqTokenizer(TokenizerConfig()).eval()
-    tokenizer.load_state_dict(torch.load(options.tokenizer / "resume.pt", weights_only=True)["average"])
+    tokenizer.load_state_dict(
+        torch.load((options.decoder or options.tokenizer) / "resume.pt", weights_only=True)["average"]
+    )
     transformer = torch.load(options.mosaic / "resume.pt", weights_only=True)["average"]
     training: dict[str, Any] = {
         "tokenizer": last_scores(options.tokenizer),
         "transformer": last_scores(options.mosaic),
+        **({"decoder": last_scores(options.decoder)} if options.decoder else {}),
         "measured": {"masked_cross_entropy": last_scores(options.mosaic)["scores"]},
     }
     facts = checkpoints.CheckpointFacts(
