@@ -42,7 +42,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
         steps = [item for item in items if isinstance(item, ImageStep)]
         results.extend(item for item in items if isinstance(item, ImageResult))
         progress = {"step": steps[-1].step, "num_steps": request.num_steps} if steps else None
-        return run.publish(*map(_preview, steps), progress=progress)
+        return run.publish(*map(_preview, steps if run.may_show else []), progress=progress)
 
     run.follow(ticket, report)
     return [

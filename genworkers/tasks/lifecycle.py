@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -64,6 +65,17 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     timings: dict[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def prompt_verdict(self) -> ScreenResult:
+        """What the rules of the workspace, as they are when the job starts, say of the prompt."""
+        job = self.claim.job
+        return rules.screen(job.prompt, workspace_id=job.workspace_id, stage="prompt")
+
+    @property
+    def may_show(self) -> bool:
+        """Whether watchers may see the work in progress; what will wait for a reviewer is not shown on the way."""
+        return self.prompt_verdict.action != Action.REVIEW
+
     def publish(self, *messages: contract.JobEvent, progress: dict[str, int] | None = None) -> bool:
         """Tell the watchers, or with no message only look.
 
@@ -120,7 +132,7 @@ class Run:
         net = catalog.net(job.request["net"])
         if net is None:
             raise EngineError("net_not_loaded", f"The net {job.request['net']!r} was removed. Choose another net.")
-        verdicts = [rules.screen(job.prompt, workspace_id=job.workspace_id, stage="prompt"), output_verdict]
+        verdicts = [self.prompt_verdict, output_verdict]
         facts = GenerationFacts(
             artifact_id=uuid.uuid7(),
             job_id=job.id,

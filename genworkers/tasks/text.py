@@ -51,9 +51,9 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         tail = rules.judge(text[-SCREEN_TAIL_CHARS:], terms, stage="output")
         if tail.action == Action.BLOCK:
             raise BlockedError(tail)
-        if not piece or tail.action == Action.REVIEW:  # what waits for a reviewer is not shown on the way
-            return run.publish()
         progress = {"step": num_tokens, "num_steps": request.max_tokens, "num_tokens": num_tokens}
+        if not piece or not run.may_show or tail.action == Action.REVIEW:
+            return run.publish(progress=progress)
         return run.publish(contract.TextPiece(text=piece, num_tokens=num_tokens), progress=progress)
 
     run.follow(ticket, report)

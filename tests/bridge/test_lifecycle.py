@@ -195,6 +195,17 @@ def test_an_output_for_review_is_stored_held_and_not_shown(serve: Serve, redis_c
     assert Artifact.objects.get(job=job).status == Artifact.Status.HELD
 
 
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_the_work_on_a_prompt_for_review_is_not_shown(kind: str, serve: Serve, redis_client: Any) -> None:
+    small, large = np.zeros((64, 64, 4), np.uint8), np.zeros((512, 512, 4), np.uint8)
+    picture: list[Any] = [ImageStep(0, 1, 1, 64, 64, small), ImageResult(0, 7, large)]
+    serve(FakeEngine(saying(WORDS if kind == "text" else picture)))
+    job = JobFactory.create(kind=kind, prompt="a boat at sea")
+    BlockedTermFactory.create(workspace=job.workspace, term="boat", action="review")
+    assert run(job).status == Job.Status.HELD
+    assert [event.kind for event in events_of(job, redis_client)] == ["started", "stored", "held"]
+
+
 def test_a_net_that_wrote_nothing_says_so(serve: Serve) -> None:
     serve(FakeEngine(saying([])))
     job = run(JobFactory.create())
