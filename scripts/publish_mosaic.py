@@ -35,7 +35,7 @@ LICENCES = [
     "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
 ]
 LIMITS = [
-    "It has seen one style of small flat stickers and about 1,390 concepts; what is far from them comes out as a blob.",
+    "It has seen one style of small flat stickers and 1,410 concepts; what is far from them comes out as a blob.",
     "It largely remembers its training pictures: for a known concept expect a close copy of the sticker it saw.",
     "Counts, positions, several things at once and written words do not follow the prompt.",
     "Small details (eyes, whiskers, letters) are soft or lost: a picture is only 64 codes.",
