@@ -4,14 +4,13 @@ import argparse
 import statistics
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from genworkers.contract import TextRequest
-from genworkers.engine.config import EngineConfig
-from genworkers.engine.text_engine import TextEngine, load_text_engine
+from genworkers.engine.text_engine import TextEngine, fastest_dtype, load_text_engine, sizes_for
 from genworkers.evaluation.text import write
 from genworkers.sampling.logits import Sampling
 
@@ -61,11 +60,12 @@ def main() -> None:
     parser.add_argument("--net", type=Path, default=NET_FOLDER)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--slots", type=int, help="default: what the CPU does well")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    config = EngineConfig(num_slots=arguments.slots) if arguments.slots else None
+    config = sizes_for(fastest_dtype())
+    config = replace(config, num_threads=arguments.threads, num_slots=arguments.slots or config.num_slots)
     with load_text_engine(arguments.net, config) as engine:
         time_one(engine, 8, 0)
         sampling = Sampling(0.8, 50, 0.95)

@@ -41,6 +41,7 @@ LICENCES = [
 ]
 LIMITS = [
     "It writes simple English stories and nothing else: it knows no facts, follows no instructions, holds no dialogue.",
+    "It often misses the subject: in only two of the six samples below does the thing that was asked for appear.",
     "Its heroes drift: names, things and places change within a story, and long stories lose their thread.",
     "Its stories sound alike: children, villages, forests, kindness; that is what it read.",
     "It reads and writes at most 768 tokens, prompt included, about 3,000 letters.",

@@ -139,6 +139,7 @@ class TextEngine:
 
     def _serve(self) -> None:
         try:
+            torch.set_num_threads(self.config.num_threads)
             while self._take_arrivals():
                 self._step()
             self._fail_everybody(
@@ -248,11 +249,16 @@ def fastest_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
 
 
+def sizes_for(dtype: torch.dtype) -> EngineConfig:
+    """Every product runs over all slots: in float32 eight of them would make one writer alone twice as slow."""
+    return EngineConfig(num_slots=8 if dtype == torch.bfloat16 else 4)
+
+
 def load_text_engine(folder: Path, config: EngineConfig | None = None) -> TextEngine:
     """An engine, not yet started, for a checkpoint folder.
 
     Args:
-        config: None chooses the slots by what the CPU does well.
+        config: `sizes_for` what the CPU does well if None.
 
     Raises:
         CheckpointError: the folder does not hold a whole text net of a family that is served here.
@@ -266,7 +272,5 @@ def load_text_engine(folder: Path, config: EngineConfig | None = None) -> TextEn
     except (TypeError, ValueError) as error:
         raise CheckpointError(folder, f"config or tokenizer is wrong: {error}") from error
     fill_net(net, load_tensors(folder, manifest, NET_PART), path=folder)
-    dtype = fastest_dtype()
-    net.to(dtype)
-    # Every product runs over all slots: in float32 eight of them would make one writer alone twice as slow.
-    return TextEngine(net, codec, config or EngineConfig(num_slots=8 if dtype == torch.bfloat16 else 4))
+    net.to(fastest_dtype())
+    return TextEngine(net, codec, config or sizes_for(net.dtype))
