@@ -5,14 +5,15 @@ from typing import Any
 
 import django
 import structlog
+import torch
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
-from django.conf import settings  # noqa: E402
+from django.conf import settings  # noqa: E402  (after django.setup, as everything below)
 
-from genworkers import contract  # noqa: E402  (after django.setup, as everything below)
+from genworkers import contract  # noqa: E402
 from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.tasks import engines, image, leases, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
@@ -25,6 +26,7 @@ __all__ = ["app", "image", "text"]
 @celeryd_after_setup.connect
 def load_engines(instance: Any, **_: Any) -> None:
     """Load the nets before the first task is taken; a worker without one waits idle, so the site stays up."""
+    torch.set_num_threads(settings.ENGINE_THREADS)
     for kind in contract.KINDS:
         if contract.QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
             continue
