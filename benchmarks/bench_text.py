@@ -65,7 +65,7 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     config = sizes_for(fastest_dtype())
-    config = replace(config, num_threads=arguments.threads, num_slots=arguments.slots or config.num_slots)
+    config = replace(config, num_slots=arguments.slots or config.num_slots)
     with load_text_engine(arguments.net, config) as engine:
         time_one(engine, 8, 0)
         sampling = Sampling(0.8, 50, 0.95)

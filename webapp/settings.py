@@ -173,8 +173,8 @@ MAX_ATTEMPTS = ENV.max_attempts
 MAX_QUEUED_JOBS = ENV.max_queued_jobs
 # How many jobs of a kind one worker runs at once: its task threads, which share one engine's batch.
 ENGINE_SLOTS = {"text": 16, "image": 8}
-# The text and the image worker share the machine; more threads than cores make both slower.
-ENGINE_THREADS = ENV.threads or max(1, (os.cpu_count() or 1) // 2)
+# The text and the image worker share the machine, and nets of ten million weights gain nothing from many threads.
+ENGINE_THREADS = ENV.threads or min(4, max(1, (os.cpu_count() or 1) // 2))
 
 # Celery's defaults lose work: ack on receipt, prefetch of four, results kept. See docs/ARCHITECTURE.md.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -12,7 +12,6 @@ class EngineConfig:
         prefill_chunk_tokens: a prompt is read in pieces of this many tokens.
         prefill_step_tokens: prompt tokens read between two steps of those who already write.
         max_waiting: requests that may wait for a slot before new ones are refused.
-        num_threads: of the CPU for one product; a net of some ten million weights writes fastest with one.
 
     Raises:
         ValueError: a size is below 1, or a chunk exceeds the step.
@@ -22,11 +21,10 @@ class EngineConfig:
     prefill_chunk_tokens: int = 128
     prefill_step_tokens: int = 256
     max_waiting: int = 256
-    num_threads: int = 1
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        for name in ("num_slots", "prefill_chunk_tokens", "prefill_step_tokens", "max_waiting", "num_threads"):
+        for name in ("num_slots", "prefill_chunk_tokens", "prefill_step_tokens", "max_waiting"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.prefill_chunk_tokens > self.prefill_step_tokens:

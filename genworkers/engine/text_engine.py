@@ -139,7 +139,6 @@ class TextEngine:
 
     def _serve(self) -> None:
         try:
-            torch.set_num_threads(self.config.num_threads)
             while self._take_arrivals():
                 self._step()
             self._fail_everybody(
