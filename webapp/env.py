@@ -37,7 +37,7 @@ class Environment(BaseSettings):
     deadline_s: float = Field(900.0, ge=1.0, le=86400.0, description="A job older than this expires.")
     max_attempts: int = Field(3, ge=1, le=10, description="How often a job whose worker died is run.")
     max_queued_jobs: int = Field(500, ge=1, le=100_000, description="More waiting jobs of a kind are refused.")
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads of each worker's net; 0 means half of the cores, at most 4.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of each net; 0: half of the cores, at most 4.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
 
 
