@@ -129,12 +129,12 @@ class ImageRequest(_Request):
         json_schema_extra={"unit": "steps"},
     )
     guidance: float = Field(
-        default=3.0,
+        default=2.0,
         ge=0.0,
         le=10.0,
         allow_inf_nan=False,
         title="Guidance",
-        description="How closely to follow the prompt; 1 is plain, 2 to 4 is usual.",
+        description="How closely to follow the prompt; 1 is plain, 2 to 3 is usual.",
     )
     size_px: Literal[512, 1024] = Field(
         default=512,
