@@ -1,5 +1,6 @@
 """A user's mistake, said once: a code, where it stands, and what to do. Rendered by `middleware.py` and the API."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
@@ -93,8 +94,8 @@ def _number(value: Any) -> str:
 
 
 def echo(value: object) -> str:
-    """What was sent, short enough and clean enough to show: no NUL, no unpaired surrogate."""
-    text = value if isinstance(value, str) else repr(value)
+    """What was sent, a text as it is and the rest as JSON, short and clean: no NUL, no unpaired surrogate."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     return text if len(text) <= MAX_ECHO_CHARS else f"{text[:MAX_ECHO_CHARS]}... ({len(text)} characters)"
 

@@ -10,13 +10,17 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from webapp.jobs import services
+from webapp.jobs.eventlog import FenceLostError
 from webapp.jobs.services import Claim
 
 log = structlog.get_logger(__name__)
 
+WORKER_STOPPED = "worker_stopped"
+
 _lock = threading.Lock()
 _held: dict[Claim, Callable[[], None]] = {}
 _keeper_started = threading.Event()
+_is_closing = threading.Event()
 
 
 @contextmanager
@@ -25,12 +29,20 @@ def held(claim: Claim, *, stop: Callable[[], None]) -> Iterator[None]:
 
     Args:
         stop: called from another thread when the work should end; must be safe to call more than once.
+
+    Raises:
+        FenceLostError: this process began to stop since the claim; the job is back in the queue.
     """
     with _lock:
-        _held[claim] = stop
+        is_late = _is_closing.is_set()
+        if not is_late:
+            _held[claim] = stop
         if not _keeper_started.is_set():
             _keeper_started.set()
             threading.Thread(target=_keep, name="leases", daemon=True).start()
+    if is_late:
+        services.requeue(claim.job, claim.fence, error_code=WORKER_STOPPED, is_clean=True)
+        raise FenceLostError("this worker is about to stop")
     try:
         yield
     finally:
@@ -38,12 +50,23 @@ def held(claim: Claim, *, stop: Callable[[], None]) -> Iterator[None]:
             _held.pop(claim, None)
 
 
-def hand_over() -> None:
-    """Give every held job back to the queue, because this process is about to stop."""
+def is_closing() -> bool:
+    """Whether this process is about to stop and must claim nothing more."""
+    return _is_closing.is_set()
+
+
+def hand_over(*, error_code: str = WORKER_STOPPED) -> None:
+    """Give every held job back to the queue and claim nothing more, because this process is about to stop.
+
+    Args:
+        error_code: why; a stop in good order is not held against the jobs.
+    """
+    is_clean = error_code == WORKER_STOPPED
     with _lock:
+        _is_closing.set()
         mine = dict(_held)
     for claim, stop in mine.items():
-        services.requeue(claim.job, claim.fence, error_code="worker_stopped")
+        services.requeue(claim.job, claim.fence, error_code=error_code, is_clean=is_clean)
         stop()
 
 
@@ -53,7 +76,7 @@ def give_up() -> None:
     Whoever keeps the workers (scripts/keep.py, a container's restart policy) starts a new one.
     """
     log.error("worker_gives_up")
-    hand_over()
+    hand_over(error_code="engine_dead")
     os._exit(1)
 
 

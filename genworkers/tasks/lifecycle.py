@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 import uuid_utils.compat as uuid
+from celery.exceptions import Reject
 from django.utils import timezone
 
 from genworkers import contract
@@ -125,6 +126,7 @@ class Run:
         thumbnail: bytes | None = None,
         size_px: int | None = None,
         num_tokens: int | None = None,
+        finish_reason: str = "",
         excerpt: str = "",
     ) -> ArtifactDraft:
         """One result, signed and described in full, ready for the gallery's door."""
@@ -167,6 +169,7 @@ class Run:
             width_px=size_px,
             height_px=size_px,
             num_tokens=num_tokens,
+            finish_reason=finish_reason,
             excerpt=excerpt,
             original=original,
             thumbnail=small,
@@ -176,7 +179,13 @@ class Run:
 
 
 def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:
-    """Claim the job, do its work and end it; does nothing when somebody else holds it or it has ended."""
+    """Claim the job, do its work and end it; does nothing when somebody else holds it or it has ended.
+
+    Raises:
+        Reject: this worker is about to stop; the message goes back to the broker for another.
+    """
+    if leases.is_closing():
+        raise Reject("this worker is about to stop", requeue=True)
     claim = services.claim(job_id, worker=worker)
     if claim is None:
         log.info("job_not_waiting", job_id=str(job_id))

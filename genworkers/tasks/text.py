@@ -72,6 +72,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
             seed=seed,
             output_verdict=verdict,
             num_tokens=num_tokens,
+            finish_reason=ticket.finish_reason or "",
             excerpt=text[:EXCERPT_CHARS],
         )
     ]

@@ -1,5 +1,6 @@
 """The ground of every bridge test: installed nets and an empty Redis."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,5 +8,6 @@ import redis
 
 
 @pytest.fixture(autouse=True)
-def ground(nets_dir: Path, redis_client: redis.Redis) -> None:
-    """Nets to choose from, and no other test's queue or log."""
+def ground(nets_dir: Path, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nets to choose from, no other test's queue or log, and a worker that is not about to stop."""
+    monkeypatch.setattr("genworkers.tasks.leases._is_closing", threading.Event())

@@ -7,13 +7,14 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from celery.exceptions import Reject
 
 from genworkers import contract
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import engines
+from genworkers.tasks import engines, leases, lifecycle
 from genworkers.tasks.image import generate_image
 from genworkers.tasks.text import generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
@@ -22,6 +23,7 @@ from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.jobs import services
 from webapp.jobs.models import Job
+from webapp.jobs.selectors import outbox
 from webapp.provenance import services as provenance
 from webapp.safety.models import Verdict
 
@@ -61,6 +63,7 @@ def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serv
     assert [event.kind for event in heard] == ["started", "text", "stored", "succeeded"]
     artifact = Artifact.objects.get(job=job)
     assert artifact.mark.scheme == "none"
+    assert artifact.finish_reason == "stop"
     assert {verdict.stage for verdict in Verdict.objects.filter(artifact=artifact)} == {"prompt", "output"}
     assert artifact.timings.keys() >= {"queued_s", "first_token_s", "engine_s", "sign_s"}
     assert artifact.versions.keys() >= {"tessera", "python", "torch"}
@@ -181,7 +184,7 @@ def test_a_blocked_word_in_the_output_is_never_shown_nor_kept(serve: Serve, redi
     job = JobFactory.create()
     BlockedTermFactory.create(workspace=job.workspace, term="troll")
     assert run(job).status == Job.Status.BLOCKED
-    assert [event.kind for event in events_of(job, redis_client)] == ["started", "blocked"]
+    assert [event.kind for event in events_of(job, redis_client)] == ["blocked"]
     assert Verdict.objects.get(job=job, stage="output").matched == ["troll"]
     assert not Artifact.objects.exists()
 
@@ -191,7 +194,7 @@ def test_an_output_for_review_is_stored_held_and_not_shown(serve: Serve, redis_c
     job = JobFactory.create()
     BlockedTermFactory.create(workspace=job.workspace, term="upon a", action="review")
     assert run(job).status == Job.Status.HELD
-    assert "text" not in [event.kind for event in events_of(job, redis_client)]
+    assert [event.kind for event in events_of(job, redis_client)] == ["held"]
     assert Artifact.objects.get(job=job).status == Artifact.Status.HELD
 
 
@@ -203,7 +206,36 @@ def test_the_work_on_a_prompt_for_review_is_not_shown(kind: str, serve: Serve, r
     job = JobFactory.create(kind=kind, prompt="a boat at sea")
     BlockedTermFactory.create(workspace=job.workspace, term="boat", action="review")
     assert run(job).status == Job.Status.HELD
-    assert [event.kind for event in events_of(job, redis_client)] == ["started", "stored", "held"]
+    assert [event.kind for event in events_of(job, redis_client)] == ["held"]
+
+
+def test_a_worker_that_stops_hands_its_job_back_and_takes_no_more(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, settings: Any, redis_client: Any
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+
+    class StopsAtOnce(FakeEngine[TextStep]):
+        def submit(self, *args: Any, **kwargs: Any) -> Ticket[TextStep]:
+            ticket = super().submit(*args, **kwargs)
+            monkeypatch.setattr(ticket, "read", self.stop_then(ticket.read))
+            return ticket
+
+        def stop_then(self, read: Callable[[float], list[TextStep]]) -> Callable[[float], list[TextStep]]:
+            def reading(timeout_s: float) -> list[TextStep]:
+                if not leases.is_closing():
+                    leases.hand_over()
+                return read(timeout_s)
+
+            return reading
+
+    serve(StopsAtOnce(saying(WORDS)))
+    job = run(JobFactory.create())
+    assert (job.status, job.attempt) == (Job.Status.QUEUED, 1)
+    assert list(outbox()) == [job]
+    assert redis_client.llen("text") == 0
+    with pytest.raises(Reject):
+        lifecycle.run(job.id, worker="w", work=lambda run: [])
+    assert not Artifact.objects.exists()
 
 
 def test_a_net_that_wrote_nothing_says_so(serve: Serve) -> None:

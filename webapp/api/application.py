@@ -23,11 +23,12 @@ from ninja.renderers import BaseRenderer
 from genworkers import contract
 from webapp.api import auth
 from webapp.api.problems import MEDIA_TYPE, Problem, problem_response
-from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request
+from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 5
+MAX_DIGITS = 1000
 PROBLEM_REF = "#/components/schemas/Problem"
 WORDS_OF_STATUS = {
     401: "No valid API key, and no session.",
@@ -42,24 +43,37 @@ WORDS_OF_STATUS = {
 
 
 class StrictJson(Parser):
-    """Reads a UTF-8 JSON body of a bounded size; `NaN` and `Infinity` are no JSON."""
+    """Reads a UTF-8 JSON body of a bounded size and with bounded numbers; `NaN` and `Infinity` are no JSON."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         """The parsed body.
 
         Raises:
-            AppError: body_too_large, body_not_json.
+            AppError: body_too_large, body_not_json, invalid_request.
         """
         if len(request.body) > contract.MAX_BODY_BYTES:
             raise body_too_large()
         try:
-            return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant)
+            return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
         except (ValueError, RecursionError) as error:
             raise body_not_json(str(error)) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) <= MAX_DIGITS:
+        return int(digits)
+    problem = {
+        "field": "body",
+        "code": "number_too_long",
+        "message": f"a number in it has {len(digits)} digits",
+        "value": echo(digits),
+        "allowed": f"numbers of at most {MAX_DIGITS} digits",
+    }
+    raise invalid_fields([problem])
 
 
 def body_not_json(reason: str) -> AppError:

@@ -49,6 +49,7 @@ class ArtifactItem(BaseModel):
     width_px: int | None
     height_px: int | None
     num_tokens: int | None
+    finish_reason: str = Field(description="`stop`: a text that ended by itself; `length`: one that was cut")
     excerpt: str = Field(description="the first words of a text; empty for a picture")
     urls: ArtifactUrls
 
@@ -177,7 +178,7 @@ def _file(file: ArtifactFile) -> FileFacts:
 
 _SAME_NAMES = (
     *("id", "index", "kind", "status", "created_at", "prompt", "seed", "net"),
-    *("width_px", "height_px", "num_tokens", "excerpt"),
+    *("width_px", "height_px", "num_tokens", "finish_reason", "excerpt"),
 )
 
 

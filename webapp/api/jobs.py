@@ -35,8 +35,8 @@ MAX_SEQ = 2**53
 
 ANSWER_HEADERS = {
     "Location": {"description": "the job's address", "schema": {"type": "string"}},
-    "Idempotency-Replayed": {"description": "true: this is the first answer again", "schema": {"type": "string"}},
-    "Preference-Applied": {"description": "the wait that was granted", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {"description": "true: no new job; the first answer again", "schema": {"type": "string"}},
+    "Preference-Applied": {"description": "the wait that was granted; absent when there was none", "schema": {"type": "string"}},
 }
 
 router = Router(tags=["jobs"])
@@ -71,7 +71,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="your own name for this request: sent again within 24 hours, it gets the first answer again",
+        description="your own name for this request: sent again within 24 hours, it makes no second job and gets the first answer "
+        "again, or with wait=N the end",
         examples=["3f1c7e9a-order-17"],
     ),
 ]
@@ -115,14 +116,15 @@ async def create_job(
     wait_s = _wait_s(prefer)
     home = await sync_to_async(caller.workspace)(workspace)
     answer = await sync_to_async(idempotency.submit)(caller, home, payload, key=idempotency_key, wait_s=wait_s)
-    if wait_s and not answer.is_replay:
-        answer = await _wait(UUID(answer.body["id"]), wait_s)
+    is_waiting = wait_s > 0 and not (answer.is_replay and answer.body["finished_at"])
+    if is_waiting:
+        answer = await _wait(answer, wait_s)
         if idempotency_key is not None:
             await sync_to_async(idempotency.settle)(caller, home, idempotency_key, answer)
     headers = {"Location": answer.body["urls"]["self"]}
     if answer.is_replay:
         headers["Idempotency-Replayed"] = "true"
-    if wait_s:
+    if is_waiting:
         headers["Preference-Applied"] = f"wait={wait_s}"
     return JsonResponse(answer.body, status=answer.http_status, headers=headers)
 
@@ -133,7 +135,8 @@ def _wait_s(prefer: str | None) -> int:
     return min(int(found[1]), MAX_WAIT_S) if found else 0
 
 
-async def _wait(job_id: UUID, wait_s: int) -> Answer:
+async def _wait(answer: Answer, wait_s: int) -> Answer:
+    job_id = UUID(answer.body["id"])
     try:
         async with asyncio.timeout(wait_s), aclosing(follow(job_id, 0)) as messages:
             async for _ in messages:
@@ -141,7 +144,7 @@ async def _wait(job_id: UUID, wait_s: int) -> Answer:
     except (TimeoutError, redis.RedisError):
         pass  # the row has the answer
     body = await sync_to_async(_fresh_body)(job_id)
-    return Answer(200 if body["finished_at"] else 202, body)
+    return Answer(200 if body["finished_at"] else 202, body, answer.is_replay)
 
 
 def _fresh_body(job_id: UUID) -> dict[str, Any]:

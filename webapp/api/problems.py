@@ -16,7 +16,7 @@ class FieldProblem(BaseModel):
     field: str = Field(examples=["max_tokens"])
     code: str = Field(examples=["less_than_equal"])
     message: str = Field(examples=["Input should be less than or equal to 1024"])
-    value: str = Field(description="what was sent, shortened", examples=["5000"])
+    value: str = Field(description="what was sent, shortened: a text as it is, the rest as JSON", examples=["5000"])
     allowed: str = Field(description="the whole allowed range", examples=["1 to 1024 tokens"])
 
 

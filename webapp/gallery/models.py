@@ -29,6 +29,7 @@ class Artifact(models.Model):
     width_px = models.PositiveIntegerField(null=True)
     height_px = models.PositiveIntegerField(null=True)
     num_tokens = models.PositiveIntegerField(null=True)
+    finish_reason = models.CharField(max_length=10, blank=True, help_text="why a text ends: stop or length")
     excerpt = models.TextField(blank=True, help_text="the first 300 characters of a text")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -43,6 +43,7 @@ class ArtifactDraft:
     width_px: int | None
     height_px: int | None
     num_tokens: int | None
+    finish_reason: str
     excerpt: str = field(repr=False)
     original: SignedFile
     thumbnail: SignedFile | None
@@ -150,6 +151,7 @@ def _insert(draft: ArtifactDraft, files: list[tuple[ArtifactFile, SignedFile | N
         width_px=draft.width_px,
         height_px=draft.height_px,
         num_tokens=draft.num_tokens,
+        finish_reason=draft.finish_reason,
         excerpt=draft.excerpt.replace("\x00", ""),  # PostgreSQL cannot hold one
     )
     for file, signed in files:

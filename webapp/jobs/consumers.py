@@ -47,8 +47,8 @@ class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         else:
             await self.close()
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Watchers have nothing to say; what they send is dropped."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """Watchers have nothing to say; what they send is dropped unread."""
 
     async def disconnect(self, code: int) -> None:
         """Stop reading when the browser has gone."""

@@ -49,11 +49,15 @@ class Appended:
 
 @dataclass(frozen=True)
 class Slice:
-    """The events after a seq, each as (seq, JSON); `is_lost` says that the log no longer reaches back so far."""
+    """The events after a seq, each as (seq, JSON).
+
+    `is_lost` says that the log no longer reaches back so far, `newest` is the log's last event or empty.
+    """
 
     events: list[tuple[int, str]]
     last_seq: int
     is_lost: bool
+    newest: str
 
 
 @functools.cache
@@ -65,18 +69,26 @@ def _keys(job_id: UUID) -> tuple[str, str]:
     return f"tessera:job:{job_id}:head", f"tessera:job:{job_id}:log"
 
 
-def append(job_id: UUID, fence: int, events: Sequence[str], *, progress: dict[str, int] | None = None) -> Appended:
+def append(
+    job_id: UUID,
+    fence: int,
+    events: Sequence[str],
+    *,
+    progress: dict[str, int] | None = None,
+    max_events: int = MAX_EVENTS,
+) -> Appended:
     """Number and keep events, all or none.
 
     Args:
         fence: the caller's fencing number; a number below the newest seen is refused.
         events: JSON of contract events; may be empty, to look for a cancel alone.
         progress: the newest progress, kept beside the log for those who poll.
+        max_events: how many of the newest events stay in the log; 1 forgets all that came before.
 
     Raises:
         FenceLostError: somebody newer has written.
     """
-    arguments = [fence, json.dumps(progress) if progress else "", MAX_EVENTS, KEEP_S, *events]
+    arguments = [fence, json.dumps(progress) if progress else "", max_events, KEEP_S, *events]
     seq, cancel = cast(list[int], _append_script()(keys=_keys(job_id), args=arguments))
     if seq < 0:
         raise FenceLostError(f"fence {fence} of job {job_id} is no longer the newest")
@@ -112,11 +124,13 @@ async def read(client: redis.asyncio.Redis, job_id: UUID, after: int) -> Slice:
     async with client.pipeline(transaction=True) as pipe:
         pipe.hget(head_key, "seq")
         pipe.xrange(log_key, min=f"({after}-0")
-        last, entries = await pipe.execute()
+        pipe.xrevrange(log_key, count=1)
+        last, entries, newest = await pipe.execute()
     last_seq = int(last or 0)
     events = [(int(entry_id.split("-")[0]), fields["event"]) for entry_id, fields in entries]
     first_missing = after + 1 <= last_seq and (not events or events[0][0] != after + 1)
-    return Slice(events, last_seq, is_lost=first_missing or after > last_seq)
+    is_lost = first_missing or after > last_seq
+    return Slice(events, last_seq, is_lost, newest=newest[0][1]["event"] if newest else "")
 
 
 def async_client() -> redis.asyncio.Redis:

@@ -25,14 +25,23 @@ def group_of(job_id: UUID) -> str:
 
 
 def publish(
-    job_id: UUID, fence: int, events: Sequence[contract.JobEvent], *, progress: dict[str, int] | None = None
+    job_id: UUID,
+    fence: int,
+    events: Sequence[contract.JobEvent],
+    *,
+    progress: dict[str, int] | None = None,
+    max_events: int = eventlog.MAX_EVENTS,
 ) -> eventlog.Appended:
     """Append events under this fence and wake the watchers; with no events, only look for a cancel.
+
+    Args:
+        max_events: how many of the newest events stay; 1 forgets all that came before.
 
     Raises:
         FenceLostError: somebody newer holds the job.
     """
-    appended = eventlog.append(job_id, fence, [event.model_dump_json() for event in events], progress=progress)
+    lines = [event.model_dump_json() for event in events]
+    appended = eventlog.append(job_id, fence, lines, progress=progress, max_events=max_events)
     if events:
         asyncio.run_coroutine_threadsafe(_wake(job_id), _loop())
     return appended

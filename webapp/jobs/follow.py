@@ -55,6 +55,8 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
                 if event["kind"] in contract.FINAL_EVENT_KINDS:
                     return
             if is_quiet and not found.events:
+                if found.newest and json.loads(found.newest)["kind"] in contract.FINAL_EVENT_KINDS:
+                    return  # the watcher has the whole log
                 state = await _snapshot(job_id)
                 if state["finished_at"] and state["last_seq"] <= after:  # ended, and the log never heard of it
                     yield {"type": "offset_lost", "seq": after, "snapshot": state}

@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 BLOCKED_MESSAGE = "A rule of this workspace does not allow this. Change the wording, or ask an owner about the rule."
 HELD_MESSAGE = "The result waits for a reviewer of this workspace."
+HIDDEN_ENDINGS = frozenset({"blocked", "held"})
 # Small enough that a person can read it out and every JavaScript client can hold it.
 MAX_CHOSEN_SEED = 2**32
 
@@ -197,13 +198,15 @@ def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> 
     _tell(claim.job, *pieces, final, fence=claim.fence)
 
 
-def requeue(job: Job, fence: int, *, error_code: str) -> bool:
+def requeue(job: Job, fence: int, *, error_code: str, is_clean: bool = False) -> bool:
     """Take a running job from its holder and let another worker try, or end it when all attempts are used.
 
     The fence rises, so the holder, should it still live, can no longer publish, store or finish.
 
     Args:
         error_code: why; becomes the job's error when no attempt is left.
+        is_clean: the holder stops in good order. That is not held against the job, and the sweep sends it, so
+            that the worker which is stopping does not take it again.
 
     Returns:
         True if this call took the job.
@@ -211,7 +214,7 @@ def requeue(job: Job, fence: int, *, error_code: str) -> bool:
     job.refresh_from_db(fields=["cancel_requested_at", "attempt"])
     if job.cancel_requested_at:
         return _end(job, fence, Job.Status.RUNNING, Job.Status.CANCELLED, "", "")
-    if job.attempt >= settings.MAX_ATTEMPTS:
+    if job.attempt >= settings.MAX_ATTEMPTS and not is_clean:
         message = f"All {job.attempt} attempts broke off. Try again; if that fails too, tell the operator the job's id."
         return _end(job, fence, Job.Status.RUNNING, Job.Status.FAILED, error_code, message)
     with transaction.atomic():
@@ -222,7 +225,8 @@ def requeue(job: Job, fence: int, *, error_code: str) -> bool:
             return False
         queued = contract.Queued(attempt=job.attempt, reason=error_code)
         transaction.on_commit(lambda: _tell(job, queued, fence=fence + 1), robust=True)
-        dispatch.after_commit(job)
+        if not is_clean:
+            dispatch.after_commit(job)
     log.warning("job_requeued", job_id=str(job.id), attempt=job.attempt, reason=error_code)
     return True
 
@@ -280,7 +284,9 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
 
 def _tell(job: Job, *messages: contract.JobEvent, fence: int | None = None) -> None:
     """Publish, if Redis is there: the row is the truth, and watchers compare with it at every heartbeat."""
+    is_hidden = messages[-1].kind in HIDDEN_ENDINGS  # what was shown on the way is not for everybody after all
+    max_events = 1 if is_hidden else eventlog.MAX_EVENTS
     try:
-        events.publish(job.id, job.fence if fence is None else fence, messages)
+        events.publish(job.id, job.fence if fence is None else fence, messages, max_events=max_events)
     except (redis.RedisError, eventlog.FenceLostError) as error:
         log.warning("event_not_published", job_id=str(job.id), error=str(error))

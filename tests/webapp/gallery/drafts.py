@@ -43,6 +43,7 @@ def draft_of(job: Job, **changes: Any) -> ArtifactDraft:
         "width_px": 512 if is_image else None,
         "height_px": 512 if is_image else None,
         "num_tokens": None if is_image else 12,
+        "finish_reason": "" if is_image else "stop",
         "excerpt": "" if is_image else TEXT.decode(),
         "original": original,
         "thumbnail": thumbnail,

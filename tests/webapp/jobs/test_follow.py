@@ -90,6 +90,21 @@ async def test_a_lost_wake_is_made_up_for_by_the_heartbeat(monkeypatch: pytest.M
     }  # fmt: skip
 
 
+async def test_a_watcher_who_has_everything_hears_nothing_more() -> None:
+    job = await new_job(status=Job.Status.SUCCEEDED)
+    await publish(job, piece(1), contract.Succeeded())
+    assert await collect(follow.follow(job.id, 2)) == []
+
+
+async def test_what_a_held_job_showed_on_the_way_is_forgotten() -> None:
+    job = await new_job(status=Job.Status.RUNNING)
+    await publish(job, piece(1), piece(2))
+    await sync_to_async(services.complete)(services.Claim(job, job.fence), [])
+    await sync_to_async(events.publish)(job.id, job.fence, [contract.Held(message="wait")], max_events=1)
+    messages = await collect(follow.follow(job.id, 0))
+    assert [message["type"] for message in messages] == ["offset_lost"]
+
+
 async def test_a_trimmed_log_says_so_and_sends_a_snapshot(redis_client: Any) -> None:
     job = await new_job(status=Job.Status.SUCCEEDED)
     await publish(job, *(piece(number) for number in range(1, 9)), contract.Succeeded())
@@ -145,6 +160,10 @@ class Socket:
         message: dict[str, Any] = json.loads((await self._communicator.receive_output(5))["text"])
         return message
 
+    async def say(self, text: str, data: bytes) -> None:
+        await self._communicator.send_input({"type": "websocket.receive", "text": text})
+        await self._communicator.send_input({"type": "websocket.receive", "bytes": data})
+
     async def close_code(self) -> int:
         output = await self._communicator.receive_output(5)
         assert output["type"] == "websocket.close"
@@ -163,6 +182,7 @@ async def test_a_member_reads_the_job_through_the_socket_to_its_end() -> None:
     await publish(job, contract.Queued(), piece(1))
     browser = await socket(job.id, member.user, "after=1")
     assert (await browser.read())["seq"] == 2
+    await browser.say("not JSON", b"\xff")
     await sync_to_async(services.cancel)(job)
     message = await browser.read()
     while message["type"] == "heartbeat":

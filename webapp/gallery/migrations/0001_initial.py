@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ('width_px', models.PositiveIntegerField(null=True)),
                 ('height_px', models.PositiveIntegerField(null=True)),
                 ('num_tokens', models.PositiveIntegerField(null=True)),
+                ('finish_reason', models.CharField(blank=True, help_text='why a text ends: stop or length', max_length=10)),
                 ('excerpt', models.TextField(blank=True, help_text='the first 300 characters of a text')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='artifacts', to=settings.AUTH_USER_MODEL)),
