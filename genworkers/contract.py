@@ -79,8 +79,8 @@ class TextRequest(_Request):
         min_length=1,
         max_length=MAX_PROMPT_CHARS,
         title="Prompt",
-        description="What to write. The net may read less than the limit: the house net takes about 2,300 characters "
-        "of English, fewer of other scripts.",
+        description="What to write. The house net holds 768 tokens, prompt and answer together: about 3,000 characters "
+        "of plain English, fewer of anything else.",
         examples=["Write a story about a brave little boat."],
     )
     net: str = Field(default="llama-tessera-text", min_length=1, max_length=100, title="Net")
@@ -116,11 +116,13 @@ class TextRequest(_Request):
         title="Top p",
         description="Draw only from the likeliest tokens that together hold this share of probability.",
     )
-    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_without_controls)]] = Field(
-        default_factory=list,
-        max_length=MAX_STOP_STRINGS,
-        title="Stop at",
-        description="End before any of these strings; one per line.",
+    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_without_controls)]] = (
+        Field(
+            default_factory=list,
+            max_length=MAX_STOP_STRINGS,
+            title="Stop at",
+            description="End before any of these strings; one per line.",
+        )
     )
 
 

@@ -12,6 +12,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "TESSERA_"
+NOT_STARTED = (
+    "Nothing has been started in {} yet: run `make up` first, or set TESSERA_DATA_DIR (and TESSERA_DATABASE_URL, "
+    "if you use it) to what it uses."
+)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -51,6 +55,7 @@ def _with_file_variants() -> None:
             raise SystemExit(f"{variable} and {variable}_FILE are both set; keep one of them.")
         try:
             os.environ[variable] = Path(path).read_text().strip()
+            del os.environ[f"{variable}_FILE"]  # read once: child processes inherit the value
         except OSError as error:
             raise SystemExit(f"{variable}_FILE names {path!r}, which cannot be read: {error.strerror}.") from error
 

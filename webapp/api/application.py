@@ -64,12 +64,13 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _bounded_int(digits: str) -> int:
-    if len(digits) <= MAX_DIGITS:
+    num_digits = len(digits.removeprefix("-"))
+    if num_digits <= MAX_DIGITS:
         return int(digits)
     problem = {
         "field": "body",
         "code": "number_too_long",
-        "message": f"a number in it has {len(digits)} digits",
+        "message": f"a number in it has {num_digits} digits",
         "value": echo(digits),
         "allowed": f"numbers of at most {MAX_DIGITS} digits",
     }

@@ -36,7 +36,10 @@ MAX_SEQ = 2**53
 ANSWER_HEADERS = {
     "Location": {"description": "the job's address", "schema": {"type": "string"}},
     "Idempotency-Replayed": {"description": "true: no new job; the first answer again", "schema": {"type": "string"}},
-    "Preference-Applied": {"description": "the wait that was granted; absent when there was none", "schema": {"type": "string"}},
+    "Preference-Applied": {
+        "description": "the wait that was granted; absent when there was none",
+        "schema": {"type": "string"},
+    },
 }
 
 router = Router(tags=["jobs"])
@@ -71,8 +74,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="your own name for this request: sent again within 24 hours, it makes no second job and gets the first answer "
-        "again, or with wait=N the end",
+        description="your own name for this request: sent again within 24 hours, it makes no second job and gets the "
+        "first answer again, or with wait=N the end",
         examples=["3f1c7e9a-order-17"],
     ),
 ]

@@ -60,6 +60,7 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         ({"kind": "text"}, "prompt", "missing", "1 to 4000 characters"),
         (TEXT | {"prompt": ""}, "prompt", "string_too_short", "1 to 4000 characters"),
         (TEXT | {"prompt": " \n "}, "prompt", "value_error", "1 to 4000 characters"),
+        (TEXT | {"prompt": "\u200b\u200b"}, "prompt", "value_error", "1 to 4000 characters"),
         (TEXT | {"prompt": "a\x00b"}, "prompt", "value_error", "1 to 4000 characters"),
         (TEXT | {"prompt": "a\ud800b"}, "prompt", "string_unicode", "1 to 4000 characters"),
         (TEXT | {"prompt": "x" * 4001}, "prompt", "string_too_long", "1 to 4000 characters"),
@@ -79,6 +80,8 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         (TEXT | {"stop": "end"}, "stop", "list_type", "at most 8 texts of 1 to 100 characters"),
         (TEXT | {"stop": ["x"] * 9}, "stop", "too_long", "at most 8 texts of 1 to 100 characters"),
         (TEXT | {"stop": ["ok", ""]}, "stop.1", "string_too_short", "at most 8 texts of 1 to 100 characters"),
+        (TEXT | {"stop": ["\x00"]}, "stop.0", "value_error", "at most 8 texts of 1 to 100 characters"),
+        (TEXT | {"seed": 10**999}, "seed", "less_than_equal", "0 to 9223372036854775807"),
         (TEXT | {"num_images": 2}, "num_images", "unknown_field", "one of prompt, seed, kind, net, max_tokens"),
         (IMAGE | {"size_px": 513}, "size_px", "literal_error", "512 or 1024 px"),
         (IMAGE | {"num_images": 5}, "num_images", "less_than_equal", "1 to 4"),
@@ -100,6 +103,32 @@ def test_a_wrong_value_is_named_with_its_range(api: Client, body: Any, field: st
     assert found["allowed"].startswith(allowed)
     assert found["message"]
     assert len(found["value"]) < 150
+    assert all_rows() == before
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [("null", "null"), ("true", "true"), ('["é", null]', '["é", null]'), ('{"a": 1.5}', '{"a": 1.5}'), ('"7"', "7")],
+)
+def test_a_wrong_value_is_shown_as_it_was_sent(api: Client, sent: str, shown: str) -> None:
+    response = post(api, f'{{"kind": "text", "prompt": "x", "max_tokens": {sent}}}')
+    assert assert_problem(response, 422, "invalid_request")["problems"][0]["value"] == shown
+
+
+@pytest.mark.parametrize("depth", [50, 200, 400, 700, 800, 850, 900, 950])
+def test_a_deep_value_is_refused_like_any_other(api: Client, depth: int) -> None:
+    response = post(api, f'{{"kind": "text", "prompt": "x", "seed": {"[" * depth}{"]" * depth}}}')
+    assert response.status_code in (400, 422), response.content
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_an_endless_number_is_refused_in_plain_words(api: Client, sign: str) -> None:
+    before = all_rows()
+    response = post(api, f'{{"kind": "text", "prompt": "x", "seed": {sign}{"9" * 5000}}}')
+    problem = assert_problem(response, 422, "invalid_request")
+    assert problem["problems"][0]["code"] == "number_too_long"
+    assert problem["problems"][0]["allowed"] == "numbers of at most 1000 digits"
+    assert "5000 digits" in problem["detail"]
     assert all_rows() == before
 
 
@@ -125,7 +154,6 @@ def test_a_thousand_wrong_fields_get_a_short_answer(api: Client) -> None:
         b"{'kind': 'text'}",
         b'{"kind": "text", "prompt": "x", "temperature": NaN}',
         b'{"kind": "text", "prompt": "x", "top_p": -Infinity}',
-        b'{"kind": "text", "prompt": "x", "seed": ' + b"9" * 5000 + b"}",
         b"[" * 60_000,
     ],
 )

@@ -200,6 +200,19 @@ async def test_a_repeat_during_the_wait_is_told_so_and_after_it_gets_the_answer(
     assert await Job.objects.acount() == 1
 
 
+async def test_a_repeat_that_waits_is_answered_with_the_end(api: AsyncCaller) -> None:
+    headers = {"Idempotency-Key": "order-17"}
+    await create(api, **headers)
+    waiting = create(api, **headers, Prefer="wait=20")
+    again, _ = await asyncio.gather(waiting, asyncio.to_thread(end_the_next_job, 0.5))
+    assert (again.status_code, again.json()["status"]) == (200, "failed")
+    assert (again["Idempotency-Replayed"], again["Preference-Applied"]) == ("true", "wait=20")
+    known = await create(api, **headers, Prefer="wait=20")
+    assert (known.status_code, known.json()) == (200, again.json())
+    assert "Preference-Applied" not in known
+    assert await Job.objects.acount() == 1
+
+
 async def test_requests_with_one_key_at_once_make_one_job(api: AsyncCaller) -> None:
     answers = await asyncio.gather(*(create(api, **{"Idempotency-Key": "order-17"}) for _ in range(6)))
     assert {answer.status_code for answer in answers} == {202}

@@ -67,6 +67,9 @@ def test_the_command_adds_changes_and_removes() -> None:
     call_command("block_term", workspace="studio", term="quiet", action="review", stdout=out)
     assert "review on 'quiet'" in out.getvalue()
     assert BlockedTerm.objects.get(workspace=workspace).action == "review"
+    listed = io.StringIO()
+    call_command("block_term", "--workspace", "studio", "--list", stdout=listed)
+    assert listed.getvalue() == "review\tquiet\n"
     call_command("block_term", "--workspace", "studio", "--term", "quiet", "--remove", stdout=out)
     assert not BlockedTerm.objects.exists()
     with pytest.raises(CommandError, match="not on the list"):

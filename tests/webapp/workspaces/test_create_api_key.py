@@ -1,8 +1,13 @@
 """`manage.py create_api_key`: prints a key once, and one line when something is wrong."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from tests.factories import MembershipFactory, UserFactory, WorkspaceFactory
@@ -63,3 +68,27 @@ def test_a_mistake_gets_one_line_and_makes_no_key(owner: Membership, arguments: 
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["create_api_key --workspace studio --name x", "block_term --workspace studio --list", "bootstrap"]
+)
+@pytest.mark.parametrize("is_empty_database_there", [False, True])
+def test_before_the_first_start_one_line_says_so(tmp_path: Path, command: str, is_empty_database_there: bool) -> None:
+    folder = tmp_path / "elsewhere"
+    if is_empty_database_there:
+        folder.mkdir()
+        (folder / "tessera.sqlite3").touch()
+    environment = {name: value for name, value in os.environ.items() if name != "TESSERA_DATABASE_URL"}
+    ended = subprocess.run(
+        [sys.executable, "manage.py", *command.split()],
+        cwd=settings.BASE_DIR,
+        env=environment | {"TESSERA_DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"CommandError: Nothing has been started in {folder} yet: run `make up` first")
+    assert ended.stderr.count("\n") == 1
+    assert folder.exists() == is_empty_database_there

@@ -1,24 +1,30 @@
-"""`manage.py block_term`: add a term to a workspace's list, change what happens on a match, or remove it."""
+"""`manage.py block_term`: the list of terms that a workspace refuses or reviews: show, add, change, remove."""
 
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from webapp.errors import AppError
-from webapp.safety import services
+from webapp.safety import rules, services
+from webapp.workspaces.management.started import StartedCommand
 from webapp.workspaces.models import Workspace
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """Refuse a word or phrase in one workspace, or send what holds it to review."""
 
-    help = "Refuse a word or phrase in one workspace, or send what holds it to review."
+    help = (
+        "Refuse a word or phrase in one workspace, or send what holds it to review. Whole words are matched, through "
+        'disguises but not through endings: "dragon" does not match "dragons".'
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Django's hook."""
         parser.add_argument("--workspace", required=True, metavar="SLUG", help="the workspace's slug")
-        parser.add_argument("--term", required=True, help="the word or phrase")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--term", help="the word or phrase")
+        what.add_argument("--list", action="store_true", help="show the list: the action, a tab, the term")
         parser.add_argument("--action", choices=services.TERM_ACTIONS, default="block", help="default: block")
         parser.add_argument("--remove", action="store_true", help="take the term off the list")
 
@@ -27,6 +33,10 @@ class Command(BaseCommand):
         workspace = Workspace.objects.filter(slug=options["workspace"]).first()
         if workspace is None:
             raise CommandError(f"There is no workspace {options['workspace']!r}.")
+        if options["list"]:
+            for term, action in rules.terms_of(workspace.id).items():
+                self.stdout.write(f"{action}\t{term}")
+            return
         if options["remove"]:
             if not services.remove_term(workspace.id, options["term"]):
                 raise CommandError(f"{options['term']!r} is not on the list of {workspace.slug}.")

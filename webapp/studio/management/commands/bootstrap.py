@@ -3,14 +3,15 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from webapp.accounts import services as accounts_services
 from webapp.provenance import services as provenance_services
 from webapp.workspaces import services as workspaces_services
+from webapp.workspaces.management.started import StartedCommand
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """Makes the first owner, the workspace "Studio" and the local signing authority."""
 
     help = "Make the first owner, a workspace and the signing authority, then print how to sign in."

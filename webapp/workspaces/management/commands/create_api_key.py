@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from webapp.accounts import selectors as accounts
 from webapp.accounts import services as accounts_services
 from webapp.accounts.models import User
 from webapp.errors import AppError
 from webapp.workspaces import selectors as workspaces
+from webapp.workspaces.management.started import StartedCommand
 from webapp.workspaces.models import Membership, Workspace
 
 
-class Command(BaseCommand):
+class Command(StartedCommand):
     """Makes an API key."""
 
     help = "Make an API key for one workspace and print it once."

@@ -1,0 +1,61 @@
+"""What the contract takes as a prompt and as a stop string, whatever the script."""
+
+import pytest
+from pydantic import ValidationError
+
+from genworkers import contract
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a boat",
+        "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",  # right to left
+        "\u202bA",  # one visible character behind a direction mark
+        "\U0001f6a3",  # an emoji
+        "\U0001fae8",  # an emoji that Unicode 14 does not know
+        "\U0001f1e9\U0001f1ea",  # a flag
+        "\U0001f469\u200d\U0001f680",  # joined
+        "1\ufe0f\u20e3",  # a keycap
+        "e\u0301",
+        "\ue000",  # private use
+        "?",
+    ],
+)
+def test_a_prompt_with_one_visible_character_is_taken_as_it_is(prompt: str) -> None:
+    assert contract.TextRequest(prompt=prompt).prompt == prompt
+    assert contract.ImageRequest(prompt=prompt).prompt == prompt
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        " \n\t",
+        "\u200b\u200b",
+        "\u202e",
+        "\u2060",
+        "\u0301",
+        "\ufe0f",
+        "\u00a0",
+        "\u2028",
+        "\u3164",
+        "\u00ad",
+        "\U000e0041",
+    ],
+)
+def test_a_prompt_that_nobody_can_see_is_refused(prompt: str) -> None:
+    for model in (contract.TextRequest, contract.ImageRequest):
+        with pytest.raises(ValidationError, match="write at least one visible character"):
+            model(prompt=prompt)
+
+
+@pytest.mark.parametrize("text", ["a\x00", "\x1b[0m a", "a\x7f", "a\x85"])
+def test_control_characters_are_refused_in_prompts_and_stop_strings(text: str) -> None:
+    with pytest.raises(ValidationError, match="remove the control character") as refused:
+        contract.TextRequest(prompt=text, stop=["fine", text])
+    assert [problem["loc"] for problem in refused.value.errors()] == [("prompt",), ("stop", 1)]
+
+
+def test_a_stop_string_may_be_white_space() -> None:
+    stop = ["\n\n", "\t", " ", "\u2028"]
+    assert contract.TextRequest(prompt="a boat", stop=stop).stop == stop
