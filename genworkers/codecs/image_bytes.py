@@ -12,6 +12,10 @@ from PIL import Image, PngImagePlugin
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+# Chosen by eye on four stickers at 128 px: 0.8 takes the staircase away, 1.2 rounds small parts off.
+OUTLINE_BLUR_PX = 0.8
+OUTLINE_HALF_WIDTH = 0.2
+
 
 def premultiply(pixels: Pixels) -> Floats:
     """Straight uint8 (H, W, 4) to premultiplied float (H, W, 4) in 0..1."""
@@ -49,6 +53,42 @@ def resize_premultiplied(premultiplied: Floats, size_px: int) -> Floats:
     resized: Floats = np.clip(np.stack(planes, axis=-1), 0.0, 1.0).astype(np.float32)
     resized[..., :3] = np.minimum(resized[..., :3], resized[..., 3:])
     return resized
+
+
+def enlarge_flat(premultiplied: Floats, size_px: int) -> Floats:
+    """Enlarge a small flat picture so that its outline is smooth and crisp instead of a staircase of its old pixels.
+
+    A slight blur takes the staircase away, Lanczos enlarges, and a smoothstep around half coverage makes the outline
+    crisp again. For flat pictures only: soft shadows and glass would turn hard.
+
+    Args:
+        premultiplied: (H, W, 4) in 0..1, not modified.
+        size_px: width and height of the result, several times those of the picture.
+
+    Returns:
+        (size_px, size_px, 4), premultiplied.
+    """
+    soft = resize_premultiplied(_blur(premultiplied, OUTLINE_BLUR_PX), size_px)
+    coverage = soft[..., 3:]
+    rise = np.clip((coverage - 0.5) / (2 * OUTLINE_HALF_WIDTH) + 0.5, 0.0, 1.0)
+    alpha = rise * rise * (3.0 - 2.0 * rise)
+    colour = np.divide(soft[..., :3], coverage, out=np.zeros_like(soft[..., :3]), where=coverage > 1e-3)
+    enlarged: Floats = np.concatenate([colour * alpha, alpha], axis=-1).astype(np.float32)
+    return enlarged
+
+
+def _blur(planes: Floats, sigma_px: float) -> Floats:
+    """Gaussian blur of (H, W, C) along both axes; the border is repeated."""
+    radius = int(np.ceil(3 * sigma_px))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    weights /= weights.sum()
+    for axis in (0, 1):
+        padding = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
+        padded = np.pad(planes, padding, mode="edge")
+        length = planes.shape[axis]
+        shifted = [padded.take(range(start, start + length), axis) for start in range(2 * radius + 1)]
+        planes = sum(weight * plane for weight, plane in zip(weights, shifted, strict=True))
+    return np.ascontiguousarray(planes, dtype=np.float32)
 
 
 def resize(pixels: Pixels, size_px: int) -> Pixels:

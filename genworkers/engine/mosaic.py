@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genworkers.codecs.image_bytes import Floats, resize_premultiplied, unpremultiply
+from genworkers.codecs.image_bytes import Floats, enlarge_flat, unpremultiply
 from genworkers.codecs.wordpiece import WordPiece
 from genworkers.nets.encoder import TextEncoder
 from genworkers.nets.fsq_tokenizer import FsqTokenizer
@@ -157,7 +157,7 @@ class Mosaic:
     def develop(self, picture: Picture, size_px: int) -> NDArray[np.uint8]:
         """The finished picture enlarged to (size_px, size_px, 4), straight alpha."""
         premultiplied: Floats = self._paint(picture)[0].permute(1, 2, 0).numpy()
-        return unpremultiply(resize_premultiplied(premultiplied, size_px))
+        return unpremultiply(enlarge_flat(premultiplied, size_px))
 
     @torch.inference_mode()
     def _paint(self, picture: Picture) -> Tensor:

@@ -1,6 +1,7 @@
 """Pixels keep their colour and their transparency through resizing and files."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genworkers.codecs.image_bytes import from_bytes, premultiply, resize, to_png, to_webp, unpremultiply
+from genworkers.codecs.image_bytes import (
+    enlarge_flat,
+    from_bytes,
+    premultiply,
+    resize,
+    resize_premultiplied,
+    to_png,
+    to_webp,
+    unpremultiply,
+)
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -33,6 +43,26 @@ def test_resizing_leaves_no_ghost_rings_outside() -> None:
     resized = resize(white_disc(), 512)
     y, x = np.mgrid[:512, :512] - 255.5
     assert resized[..., 3][np.hypot(x, y) > 512 / 3 + 26].max() == 0
+
+
+def edge_radii(alpha: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """How far the outline of a centred disc is from the centre, for each direction, as a share of the width."""
+    size = len(alpha)
+    angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    steps = np.arange(size // 2)
+    rows = np.rint((size - 1) / 2 + np.outer(np.sin(angles), steps)).astype(int)
+    columns = np.rint((size - 1) / 2 + np.outer(np.cos(angles), steps)).astype(int)
+    num_inside: np.ndarray[tuple[int], np.dtype[np.int64]] = (alpha[rows, columns] > alpha.max() / 2).sum(axis=1)
+    return num_inside / size
+
+
+def test_enlarging_a_flat_picture_turns_its_staircase_into_a_crisp_round_outline() -> None:
+    disc = premultiply(white_disc(128))
+    smooth, plain = enlarge_flat(disc, 512), resize_premultiplied(disc, 512)
+    assert edge_radii(smooth[..., 3]).std() < 0.8 * edge_radii(plain[..., 3]).std()
+    assert np.mean((smooth[..., 3] > 0.02) & (smooth[..., 3] < 0.98)) < 0.02
+    visible = unpremultiply(smooth)[..., 3] > 0
+    assert unpremultiply(smooth)[visible][:, :3].min() >= 253
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(1, 255))
