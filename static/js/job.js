@@ -14,8 +14,9 @@ const NOT_SIGNED_IN = 4401;
 const NOT_FOUND = 4404;
 const NORMAL_END = 1000;
 const TRY_AGAIN_LATER = 1013;
-const HIDDEN_ENDINGS = new Set(["blocked", "held"]);
 const REPLAY_MS = 800;
+const NEWER_ESTIMATE_WEIGHT = 0.4; // how far the seconds left follow each new estimate
+const LATE_MS = 3_000;
 
 const STATE_WORDS = {
   queued: "Waiting", running: "In progress", succeeded: "Done", failed: "Failed",
@@ -138,16 +139,21 @@ class JobView {
 
   #beat({ status, position, eta_s: etaS }) {
     if (status === "queued" || status === "running") this.setStatus(status);
-    if (status === "queued" || !this.#pace) this.#expect(position, etaS);
+    if (status === "queued" || (!this.#pace && etaS !== 0)) this.#expect(position, etaS);
     this.#showWait();
   }
 
   #expect(position, secondsLeft) {
-    this.#wait = { position, endsAt: secondsLeft === null ? null : Date.now() + secondsLeft * 1000 };
+    const before = this.#wait.endsAt;
+    const estimate = secondsLeft === null ? before : Date.now() + secondsLeft * 1000;
+    const endsAt = before === null || estimate === null ? estimate : before + (estimate - before) * NEWER_ESTIMATE_WEIGHT;
+    this.#wait = { position, endsAt };
   }
 
-  // Seconds left by the pace of this very job. The replay after a reload comes all at once and says nothing of it.
+  // Pictures: seconds left by the pace of this very job. The replay after a reload comes all at once and says nothing of
+  // it. A text may end at any token, so for texts the time that others took stays the better guess.
   #measure(numDone) {
+    if (this.kind === "text") return;
     const now = Date.now();
     if (numDone === 0 || now - this.#openedAt < REPLAY_MS) { this.#pace = null; return; }
     this.#pace ??= { at: now, numDone };
@@ -232,9 +238,13 @@ class JobView {
       if (there) this.#root.querySelector(part).replaceWith(there);
     }
     const work = this.#root.querySelector(".words, .pictures");
-    if (HIDDEN_ENDINGS.has(status)) work?.remove(); // not for everybody's eyes after all
-    const whole = fresh?.querySelector(".words");
-    if (whole && whole.textContent.trim() !== work?.textContent.trim()) work?.replaceWith(whole); // part of the log was lost
+    const kept = fresh?.querySelector(".words, .pictures");
+    if (status !== "succeeded") { // what was half done goes, as it does for whoever comes later
+      if (kept) work?.replaceWith(kept);
+      else work?.remove();
+    } else if (this.kind === "text" && kept && kept.textContent.trim() !== work?.textContent.trim()) {
+      work?.replaceWith(kept); // part of the log was lost
+    }
     if (fresh) htmx.process(this.#root);
     document.dispatchEvent(new CustomEvent("tessera:ended", { detail: { status } }));
   }
@@ -244,11 +254,12 @@ class JobView {
     const wait = this.#root.querySelector(".stage__wait");
     if (!wait) return;
     const { position, endsAt } = this.#wait;
-    const secondsLeft = endsAt === null ? null : Math.max(0, Math.ceil((endsAt - Date.now()) / 1000));
+    const msLeft = endsAt === null ? null : endsAt - Date.now();
     const parts = [];
     if (this.#root.dataset.link === "lost") parts.push("Connection lost, trying again");
     if (this.#root.dataset.status === "queued" && position > 0) parts.push(position === 1 ? "Next in the queue" : `Number ${position} in the queue`);
-    if (!this.#hasEnded && secondsLeft !== null) parts.push(secondsLeft > 0 ? `${this.kind === "text" && position === 0 ? "at most" : "about"} ${duration(secondsLeft)} left` : "any moment now");
+    if (!this.#hasEnded && msLeft > 0) parts.push(`about ${duration(Math.ceil(msLeft / 1000))} left`);
+    else if (!this.#hasEnded && msLeft !== null) parts.push(msLeft > -LATE_MS ? "any moment now" : "longer than usual");
     const text = parts.join(", ");
     if (wait.textContent !== text) wait.textContent = text;
   }

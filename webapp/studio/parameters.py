@@ -15,6 +15,14 @@ APART = ("kind", "prompt", "net")  # they stand in the bar itself
 
 
 @dataclass(frozen=True)
+class FieldError:
+    """What is wrong with a field: a sentence for people, the code for machines."""
+
+    text: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One field as the page needs it. `control` is whole, decimal, text, lines or select."""
 
@@ -26,7 +34,7 @@ class Parameter:
     control: str
     value: str
     choices: Sequence[tuple[str, str]] = ()
-    error: str = ""
+    error: FieldError | None = None
 
 
 def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:

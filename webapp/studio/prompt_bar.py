@@ -12,9 +12,26 @@ from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.jobs import selectors as jobs
 from webapp.studio import parameters
-from webapp.studio.parameters import Parameter
+from webapp.studio.parameters import FieldError, Parameter
 from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import may_generate
+
+WORDS_OF_CODE = dict.fromkeys(
+    ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "int_parsing_size"), "Out of range"
+) | {
+    "missing": "Nothing is written here yet",
+    "string_too_short": "Nothing is written here yet",
+    "string_too_long": "Too long",
+    "too_long": "Too many lines",
+    "int_parsing": "This takes a whole number",
+    "int_from_float": "This takes a whole number",
+    "int_type": "This takes a whole number",
+    "float_parsing": "Write a number with a point, like 0.8",
+    "float_type": "Write a number with a point, like 0.8",
+    "finite_number": "Write a number with a point, like 0.8",
+    "literal_error": "There is no such choice",
+    "string_unicode": "This has signs that cannot be stored",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,7 @@ class PromptBar:
     forms: Sequence[KindForm]
     is_open: bool = False
     error: AppError | None = None
-    prompt_error: str = ""
+    prompt_error: FieldError | None = None
     num_problems: int = 0
 
     @property
@@ -77,11 +94,11 @@ def accepted(posted: QueryDict) -> PromptBar:
 def refused(posted: QueryDict, error: AppError) -> PromptBar:
     """The bar after a request that was not taken: all that was typed, each problem at its field."""
     kind = _kind(posted.get("kind"))
-    problems: dict[str, str] = {}
+    problems: dict[str, FieldError] = {}
     for problem in error.problems:
-        problems.setdefault(problem["field"].split(".")[0], _sentence(problem))
+        problems.setdefault(problem["field"].split(".")[0], _field_error(problem, posted))
     fields = parameters.schema_of(kind)
-    strange = "; ".join(f"{field}: {text}" for field, text in problems.items() if field not in fields)
+    strange = "; ".join(f"{field}: {problem.text}" for field, problem in problems.items() if field not in fields)
     in_more = [name for name in problems if name in fields and name not in parameters.APART]
     return PromptBar(
         may_generate=True,
@@ -89,12 +106,12 @@ def refused(posted: QueryDict, error: AppError) -> PromptBar:
         forms=[_typed_form(each, posted, problems if each == kind else {}) for each in contract.KINDS],
         is_open=bool(in_more),
         error=AppError(error.code, error.http_status, strange or error.message) if strange or not problems else None,
-        prompt_error=problems.get("prompt", ""),
+        prompt_error=problems.get("prompt"),
         num_problems=len(in_more),
     )
 
 
-def _typed_form(kind: contract.Kind, posted: QueryDict, problems: Mapping[str, str]) -> KindForm:
+def _typed_form(kind: contract.Kind, posted: QueryDict, problems: Mapping[str, FieldError]) -> KindForm:
     names = [name for name in parameters.schema_of(kind) if name != "kind"]
     return _form(kind, {name: posted.get(parameters.html_name(kind, name), "") for name in names}, problems)
 
@@ -103,17 +120,23 @@ def _kind(text: str | None) -> contract.Kind:
     return next((kind for kind in contract.KINDS if kind == text), "text")
 
 
-def _sentence(problem: Mapping[str, Any]) -> str:
-    """What is wrong in a line: the value that was given, the allowed range, the code."""
-    message, value, allowed, code = (str(problem[name]) for name in ("message", "value", "allowed", "code"))
-    if code in ("string_too_short", "missing"):
-        message = "Nothing is written here yet"
-    elif problem["field"] != "prompt" and allowed:
-        message = f"{'This takes a whole number' if code.startswith('int_') else 'Out of range'}: you gave {value}"
-    return f"{message[:1].upper()}{message[1:]}; allowed: {allowed} ({code})." if allowed else f"{message} ({code})."
+def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
+    """What is wrong in a sentence, with the value that was given and the allowed range; the code apart from it."""
+    field, message, value, allowed, code = (
+        str(problem[name]) for name in ("field", "message", "value", "allowed", "code")
+    )
+    if field == "prompt" and code == "string_too_long":
+        num_chars = len(posted.get("prompt", "").replace("\r\n", "\n"))
+        value = f"{num_chars:,} characters"
+    words = WORDS_OF_CODE.get(code)
+    if words is None:
+        text = message[:1].upper() + message[1:].removesuffix(".")
+    else:
+        text = f"{words}: you gave {value}" if value else words
+    return FieldError(f"{text}; allowed: {allowed}." if allowed else f"{text}.", code)
 
 
-def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, str]) -> KindForm:
+def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, FieldError]) -> KindForm:
     schemas = parameters.schema_of(kind)
     nets = [net for net in catalog.nets() if net.kind == kind]
     choices_of = {"net": [(net.name, net.title) for net in nets]}
@@ -138,7 +161,7 @@ def _parameter(
     name: str,
     schema: Mapping[str, Any],
     values: Mapping[str, str],
-    problems: Mapping[str, str],
+    problems: Mapping[str, FieldError],
     choices_of: Mapping[str, list[tuple[str, str]]],
 ) -> Parameter:
     default = parameters.written(schema.get("default"))
@@ -156,5 +179,5 @@ def _parameter(
         control="select" if is_choice else parameters.control_of(schema),
         value=value,
         choices=choices,
-        error=problems.get(name, ""),
+        error=problems.get(name),
     )

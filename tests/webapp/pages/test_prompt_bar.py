@@ -72,10 +72,11 @@ def test_every_field_reaches_the_request(ada: Client, membership: Membership) ->
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("text-temperature", "2.1", "allowed: 0 to 2 (less_than_equal)"),
+        ("text-temperature", "2.1", "Out of range: you gave 2.1; allowed: 0 to 2. <code>less_than_equal</code>"),
         ("text-seed", "9223372036854775808", "allowed: 0 to 2⁶³ − 1"),
         ("text-seed", "-1", "you gave -1"),
         ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 1024 tokens"),
+        ("text-temperature", "0,8", "Write a number with a point, like 0.8: you gave 0,8; allowed: 0 to 2."),
         ("text-top_p", "nan", "allowed: more than 0, at most 1"),
         ("text-stop", "\n".join("abcdefghi"), "allowed: at most 8 texts of 1 to 100 characters"),
     ],
@@ -100,7 +101,7 @@ def test_a_bad_value_is_named_at_its_field_and_kept(
         ("", "Nothing is written here yet"),
         ("  \n", "Write at least one visible character"),
         ("a\x00b", "control character U+0000"),
-        ("x" * 501, "(string_too_long)"),
+        ("x" * 501, "Too long: you gave 501 characters; allowed: 1 to 500 characters. <code>string_too_long</code>"),
     ],
 )
 def test_a_bad_prompt_is_named_under_the_prompt(ada: Client, membership: Membership, prompt: str, words: str) -> None:

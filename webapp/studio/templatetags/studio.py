@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.studio.parameters import schema_of, written
 
@@ -86,7 +87,12 @@ def title_of(kind: str, name: str) -> str:
 
 @register.simple_tag
 def value_of(kind: str, name: str, value: object) -> str:
-    """A parameter's value with its unit."""
+    """A parameter's value with its unit; nets and styles by their titles, as the prompt bar names them."""
+    if name == "net":
+        net = catalog.net(str(value))
+        return net.title if net else str(value)
+    if name == "style":
+        return next((net.styles[str(value)] for net in catalog.nets() if str(value) in net.styles), str(value))
     schemas = schema_of("image" if kind == "image" else "text")
     unit = schemas.get(name, {}).get("unit", "")
     return f"{written(value)} {unit}".strip() or "none"
