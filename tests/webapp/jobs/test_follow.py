@@ -121,7 +121,10 @@ async def test_a_seq_from_the_future_is_lost_not_waited_for() -> None:
     assert (message["type"], message["seq"]) == ("offset_lost", 2)
 
 
-async def test_a_job_whose_last_event_never_reached_the_log_ends_with_a_snapshot() -> None:
+async def test_a_job_whose_last_event_never_reached_the_log_ends_with_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow, "HEARTBEAT_S", 0.05)
     job = await new_job(status=Job.Status.CANCELLED)
     await publish(job, piece(1))
     messages = await collect(follow.follow(job.id, 0))

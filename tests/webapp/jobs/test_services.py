@@ -81,6 +81,7 @@ class TestSubmit:
         assert redis_client.llen("text") == 0
         assert kinds_in_log(job, redis_client) == ["blocked"]
 
+    @pytest.mark.slow  # redis-py tries three times before it gives a dead server up
     def test_a_broker_that_is_down_leaves_the_job_in_the_outbox(self, monkeypatch: pytest.MonkeyPatch) -> None:
         nobody = Celery("nobody", broker="redis://127.0.0.1:1/0")
         monkeypatch.setattr(dispatch, "app", nobody)
