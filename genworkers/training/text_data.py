@@ -155,12 +155,6 @@ def subjects_of(text: str, too_common: set[str]) -> list[str]:
     return subjects
 
 
-def build_example(codec: TextCodec, prompt: str, text: str, max_tokens: int) -> tuple[list[int], int]:
-    """Ids of one whole conversation, cut at `max_tokens`, and how many of them are the prompt."""
-    head = codec.encode_prompt(prompt)
-    return [*head, *codec.encode(text), codec.end_id][:max_tokens], len(head)
-
-
 @dataclass(slots=True)
 class Corpus:
     """Stories as ids, ready to be batched."""

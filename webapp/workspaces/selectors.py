@@ -24,8 +24,3 @@ def role_in(user: User, workspace_id: UUID) -> str | None:
 def may_generate(user: User, workspace_id: UUID) -> bool:
     """Whether this person may start and cancel jobs here."""
     return role_in(user, workspace_id) in GENERATING_ROLES
-
-
-def may_review(user: User, workspace_id: UUID) -> bool:
-    """Whether this person may see what is held for review."""
-    return role_in(user, workspace_id) in REVIEWING_ROLES
