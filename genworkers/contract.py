@@ -21,9 +21,14 @@ Kind: TypeAlias = Literal["text", "image"]
 KINDS: tuple[Kind, ...] = ("text", "image")
 
 MAX_SEED = 2**63 - 1
-MAX_PROMPT_CHARS = 4000
-MAX_BODY_BYTES = 65_536
+MAX_PROMPT_CHARS = 32_000
+MAX_MESSAGES = 100
+MAX_BODY_BYTES = 524_288
 MAX_STOP_STRINGS = 8
+MAX_TEXTS = 8
+MAX_LOGPROBS = 20
+MAX_LOGIT_BIASES = 300
+MAX_SCHEMA_CHARS = 20_000
 
 
 class Strict(BaseModel):
@@ -71,6 +76,16 @@ class _Request(Strict):
         return _clean_prompt(prompt)
 
 
+LogitBias: TypeAlias = Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]
+
+
+class Message(Strict):
+    """One turn of a conversation before the prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS), AfterValidator(_without_controls)]
+
+
 class TextRequest(_Request):
     """Checked parameters of one text job."""
 
@@ -83,14 +98,37 @@ class TextRequest(_Request):
         "of plain English, fewer of anything else.",
         examples=["Write a story about a brave little boat."],
     )
+    history: list[Message] = Field(
+        default_factory=list,
+        max_length=MAX_MESSAGES,
+        title="Conversation",
+        description="What was said before the prompt, oldest first.",
+    )
+    format: Literal["chat", "raw"] = Field(
+        default="chat",
+        title="Format",
+        description="chat answers the prompt; raw continues it as it stands, without the net's chat format.",
+    )
+    is_truncatable: bool = Field(
+        default=False,
+        title="Shorten a long prompt",
+        description="Read only the newest part of a prompt that is longer than the net's context, instead of refusing it.",
+    )
     net: str = Field(default="llama-tessera-text", min_length=1, max_length=100, title="Net")
     max_tokens: int = Field(
         default=512,
         ge=1,
-        le=1024,
+        le=8192,
         title="Length",
         description="The most tokens to write; a token is about four letters.",
         json_schema_extra={"unit": "tokens"},
+    )
+    num_texts: int = Field(default=1, ge=1, le=MAX_TEXTS, title="Texts", description="How many texts to write.")
+    adapter: str = Field(
+        default="",
+        max_length=100,
+        title="Adapter",
+        description="A fine-tuning (LoRA) of the net by its name; empty uses the net as it is.",
     )
     temperature: float = Field(
         default=0.8,
@@ -115,6 +153,56 @@ class TextRequest(_Request):
         allow_inf_nan=False,
         title="Top p",
         description="Draw only from the likeliest tokens that together hold this share of probability.",
+    )
+    min_p: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        title="Min p",
+        description="Draw only from tokens at least this share as likely as the likeliest; 0 considers all.",
+    )
+    repetition_penalty: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=10.0,
+        allow_inf_nan=False,
+        title="Repetition penalty",
+        description="Above 1 makes tokens that occurred in the prompt or the text less likely; 1 changes nothing.",
+    )
+    presence_penalty: float = Field(
+        default=0.0,
+        ge=-2.0,
+        le=2.0,
+        allow_inf_nan=False,
+        title="Presence penalty",
+        description="Taken off the logit of every token that the text holds already.",
+    )
+    frequency_penalty: float = Field(
+        default=0.0,
+        ge=-2.0,
+        le=2.0,
+        allow_inf_nan=False,
+        title="Frequency penalty",
+        description="Taken off the logit of a token once for every time that the text holds it.",
+    )
+    logit_bias: dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}$")], LogitBias] = Field(
+        default_factory=dict,
+        max_length=MAX_LOGIT_BIASES,
+        title="Logit bias",
+        description="Token id to what is added to its logit, -100 to 100.",
+    )
+    num_logprobs: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_LOGPROBS,
+        title="Log-probabilities",
+        description="Report each token's log-probability and those of so many likeliest tokens; empty reports none.",
+    )
+    json_schema: dict[str, Any] | None = Field(
+        default=None,
+        title="JSON schema",
+        description="The text is JSON that fits this schema; {} allows any JSON. Empty leaves it free.",
     )
     stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_without_controls)]] = (
         Field(
@@ -183,12 +271,27 @@ class Started(Strict):
     seed: int
 
 
+class TokenLogprob(Strict):
+    """One written token: its text, its log-probability in nats, and the likeliest tokens in its place."""
+
+    token: str
+    logprob: float
+    top: list[tuple[str, float]] = Field(default_factory=list)
+
+
 class TextPiece(Strict):
-    """The next words, in order. `num_tokens` counts from the start of this attempt."""
+    """The next words of one text of the job, in order; each text's last piece has a `finish_reason`.
+
+    `num_tokens` counts from the start of this attempt.
+    """
 
     kind: Literal["text"] = "text"
+    index: int = 0
     text: str
     num_tokens: int
+    num_prompt_tokens: int = 0
+    finish_reason: str = ""
+    logprobs: list[TokenLogprob] = Field(default_factory=list)
 
 
 class Preview(Strict):

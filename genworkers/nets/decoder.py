@@ -6,6 +6,7 @@ cache (serving).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,36 @@ from genworkers.nets.layers import RMSNorm, SquaredReluMLP, rotary_table
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderConfig:
-    """Sizes of a decoder.
+class RopeScaling:
+    """Stretches slow rotary frequencies so that a net reads further than it was first trained to (Llama 3.1).
 
     Args:
+        factor: by how much the slowest frequencies are divided.
+        low_freq_factor: wavelengths above original_context_tokens / this are divided in full.
+        high_freq_factor: wavelengths below original_context_tokens / this stay; in between it is blended.
+        original_context_tokens: what the net was first trained on.
+    """
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Sizes and kinds of a decoder. The defaults are the house net's; the other families set their own.
+
+    Args:
+        mlp_width: of the hidden layer; of each half when it is gated.
+        norm: "rms" has a scale, "layer" a scale and a bias.
+        position: "rope" rotates queries and keys, "learned" adds a row of a table to the embedding.
+        activation: "relu2" and "gelu_tanh" are `down(act(up(x)))`, "swiglu" is `down(silu(gate(x)) * up(x))`.
+        qk_norm: "before_rope" is an RMSNorm with a learned scale on every head's queries and keys, before they are rotated;
+            "after_rope_free" one without a scale, after.
+        is_tied: the embedding is also the output head.
+        has_embed_norm: the embedding is normalised before the first block.
+        value_embed_layers: blocks that add an embedding of the token, times a learned number, to their values.
         logit_cap: logits are squeezed into +-cap by `cap * tanh(x / cap)`; 0 leaves them alone.
     """
 
@@ -31,8 +58,19 @@ class DecoderConfig:
     num_kv_heads: int
     head_width: int
     mlp_width: int
-    rope_theta: float = 10_000.0
+    norm: Literal["rms", "layer"] = "rms"
     norm_eps: float = 1e-6
+    position: Literal["rope", "learned"] = "rope"
+    rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    has_qkv_bias: bool = False
+    has_out_bias: bool = False
+    has_mlp_bias: bool = False
+    activation: Literal["relu2", "gelu_tanh", "swiglu"] = "relu2"
+    qk_norm: Literal["none", "before_rope", "after_rope_free"] = "before_rope"
+    is_tied: bool = True
+    has_embed_norm: bool = True
+    value_embed_layers: tuple[int, ...] = ()
     logit_cap: float = 15.0
 
     def __post_init__(self) -> None:
