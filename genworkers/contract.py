@@ -112,7 +112,7 @@ class TextRequest(_Request):
     is_truncatable: bool = Field(
         default=False,
         title="Shorten a long prompt",
-        description="Read only the newest part of a prompt that is longer than the net's context, instead of refusing it.",
+        description="Read only the newest part of a prompt that is too long for the net, instead of refusing it.",
     )
     net: str = Field(default="llama-tessera-text", min_length=1, max_length=100, title="Net")
     max_tokens: int = Field(

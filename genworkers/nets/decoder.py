@@ -42,8 +42,8 @@ class DecoderConfig:
         norm: "rms" has a scale, "layer" a scale and a bias.
         position: "rope" rotates queries and keys, "learned" adds a row of a table to the embedding.
         activation: "relu2" and "gelu_tanh" are `down(act(up(x)))`, "swiglu" is `down(silu(gate(x)) * up(x))`.
-        qk_norm: "before_rope" is an RMSNorm with a learned scale on every head's queries and keys, before they are rotated;
-            "after_rope_free" one without a scale, after.
+        qk_norm: "before_rope" is an RMSNorm with a learned scale on every head's queries and keys, before they are
+            rotated; "after_rope_free" one without a scale, after.
         is_tied: the embedding is also the output head.
         has_embed_norm: the embedding is normalised before the first block.
         value_embed_layers: blocks that add an embedding of the token, times a learned number, to their values.
