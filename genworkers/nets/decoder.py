@@ -1,36 +1,25 @@
-"""The text net: a decoder-only Transformer.
+"""The text net: a decoder-only Transformer, the house's own and, with other flags, GPT-2, Llama, Qwen2 and Qwen3.
 
 `Decoder.forward` reads whole sequences (training); `Decoder.extend` and `Decoder.step` read on from a
 cache (serving).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genworkers.nets.attention import CausalAttention
-from genworkers.nets.layers import RMSNorm, SquaredReluMLP, rotary_table
+from genworkers.nets.attention import Angles, CausalAttention
+from genworkers.nets.layers import MLP, RopeScaling, norm_layer, rotary_table
 
-
-@dataclass(frozen=True, slots=True)
-class RopeScaling:
-    """Stretches slow rotary frequencies so that a net reads further than it was first trained to (Llama 3.1).
-
-    Args:
-        factor: by how much the slowest frequencies are divided.
-        low_freq_factor: wavelengths above original_context_tokens / this are divided in full.
-        high_freq_factor: wavelengths below original_context_tokens / this stay; in between it is blended.
-        original_context_tokens: what the net was first trained on.
-    """
-
-    factor: float
-    low_freq_factor: float
-    high_freq_factor: float
-    original_context_tokens: int
+Norm = Literal["rms", "layer"]
+Position = Literal["rope", "learned"]
+Activation = Literal["relu2", "gelu_tanh", "swiglu"]
+QKNorm = Literal["none", "before_rope", "after_rope_free"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,45 +47,94 @@ class DecoderConfig:
     num_kv_heads: int
     head_width: int
     mlp_width: int
-    norm: Literal["rms", "layer"] = "rms"
+    norm: Norm = "rms"
     norm_eps: float = 1e-6
-    position: Literal["rope", "learned"] = "rope"
+    position: Position = "rope"
     rope_theta: float = 10_000.0
     rope_scaling: RopeScaling | None = None
     has_qkv_bias: bool = False
     has_out_bias: bool = False
     has_mlp_bias: bool = False
-    activation: Literal["relu2", "gelu_tanh", "swiglu"] = "relu2"
-    qk_norm: Literal["none", "before_rope", "after_rope_free"] = "before_rope"
+    activation: Activation = "relu2"
+    qk_norm: QKNorm = "before_rope"
     is_tied: bool = True
     has_embed_norm: bool = True
     value_embed_layers: tuple[int, ...] = ()
     logit_cap: float = 15.0
 
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> "DecoderConfig":
+        """Of what `dataclasses.asdict` made, also after a detour through JSON.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value is not allowed.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(config.keys() - known):
+            raise ValueError(f"unknown keys {unknown}; known are {sorted(known)}")
+        values = dict(config)
+        scaling = values.get("rope_scaling")
+        try:
+            if scaling is not None and not isinstance(scaling, RopeScaling):
+                values["rope_scaling"] = RopeScaling(**scaling)
+            values["value_embed_layers"] = tuple(values.get("value_embed_layers", ()))
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
     def __post_init__(self) -> None:
-        """Refuse sizes that do not fit together."""
-        for name in ("vocab_size", "context_tokens", "width", "num_layers", "num_heads", "num_kv_heads", "mlp_width"):
+        """Refuse sizes that do not fit together and kinds that do not exist."""
+        for name in (
+            "vocab_size",
+            "context_tokens",
+            "width",
+            "num_layers",
+            "num_heads",
+            "num_kv_heads",
+            "head_width",
+            "mlp_width",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads must divide num_heads {self.num_heads}, got {self.num_kv_heads}")
+        for name, kinds in (("norm", Norm), ("position", Position), ("activation", Activation), ("qk_norm", QKNorm)):
+            if getattr(self, name) not in get_args(kinds):
+                raise ValueError(f"{name} must be one of {get_args(kinds)}, got {getattr(self, name)!r}")
+        if self.position == "rope" and self.head_width % 2:
+            raise ValueError(f"head_width must be even, got {self.head_width}")
+        for name in ("norm_eps", "rope_theta"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.logit_cap < math.inf:
+            raise ValueError(f"logit_cap must be at least 0, got {self.logit_cap}")
+        if any(not 0 <= layer < self.num_layers for layer in self.value_embed_layers):
+            raise ValueError(f"value_embed_layers must be 0..{self.num_layers - 1}, got {self.value_embed_layers}")
 
 
 class Block(nn.Module):
     """One layer: attention, then MLP, each on a normalised copy of the residual stream."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.width, config.norm_eps)
+        self.attention_norm = norm_layer(config.norm, config.width, config.norm_eps)
         self.attention = CausalAttention(
-            config.width, config.num_heads, config.num_kv_heads, config.head_width, config.norm_eps
+            config.width,
+            config.num_heads,
+            config.num_kv_heads,
+            config.head_width,
+            config.norm_eps,
+            qk_norm=config.qk_norm,
+            has_qkv_bias=config.has_qkv_bias,
+            has_out_bias=config.has_out_bias,
+            value_embed_size=config.vocab_size if layer in config.value_embed_layers else 0,
         )
-        self.mlp_norm = RMSNorm(config.width, config.norm_eps)
-        self.mlp = SquaredReluMLP(config.width, config.mlp_width)
+        self.mlp_norm = norm_layer(config.norm, config.width, config.norm_eps)
+        self.mlp = MLP(config.width, config.mlp_width, config.activation, has_bias=config.has_mlp_bias)
 
-    def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-        """(B, T, D) in, (B, T, D) out."""
-        x = x + self.attention(self.attention_norm(x), cosines, sines)
+    def forward(self, x: Tensor, angles: Angles | None, ids: Tensor) -> Tensor:
+        """(B, T, D) and the ids (B, T) in, (B, T, D) out."""
+        x = x + self.attention(self.attention_norm(x), angles, ids)
         added: Tensor = self.mlp(self.mlp_norm(x))
         return x + added
 
@@ -126,7 +164,7 @@ class KeyValueCache:
 
 
 class Decoder(nn.Module):
-    """Token ids to logits of the next token; the embedding is also the output head.
+    """Token ids to logits of the next token.
 
     Logit cap: Gemma Team 2024, "Gemma 2" (arXiv:2408.00118), section 2.
     """
@@ -138,12 +176,18 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.width)
-        self.embed_norm = RMSNorm(config.width, config.norm_eps)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.final_norm = RMSNorm(config.width, config.norm_eps)
-        cosines, sines = rotary_table(config.context_tokens, config.head_width, config.rope_theta)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("sines", sines, persistent=False)
+        if config.position == "learned":
+            self.position = nn.Embedding(config.context_tokens, config.width)
+        else:
+            table = rotary_table(config.context_tokens, config.head_width, config.rope_theta, config.rope_scaling)
+            self.register_buffer("cosines", table[0], persistent=False)
+            self.register_buffer("sines", table[1], persistent=False)
+        if config.has_embed_norm:
+            self.embed_norm = norm_layer(config.norm, config.width, config.norm_eps)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.final_norm = norm_layer(config.norm, config.width, config.norm_eps)
+        if not config.is_tied:
+            self.unembed = nn.Linear(config.width, config.vocab_size, bias=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -153,12 +197,34 @@ class Decoder(nn.Module):
     def init_weights(self, generator: torch.Generator) -> None:
         """Fill the weights for training: every block starts as the identity (zero output matrices)."""
         nn.init.normal_(self.embed.weight, std=0.02, generator=generator)
+        if self.config.position == "learned":
+            nn.init.normal_(self.position.weight, std=0.02, generator=generator)
+        if not self.config.is_tied:
+            nn.init.normal_(self.unembed.weight, std=0.02, generator=generator)
         for block in self.blocks:
             assert isinstance(block, Block)
-            for matrix in (block.attention.qkv.weight, block.mlp.up.weight):
+            for matrix in (block.attention.qkv.weight, block.mlp.first.weight):
                 nn.init.normal_(matrix, std=matrix.shape[1] ** -0.5, generator=generator)
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.mlp.down.weight)
+            if block.attention.has_value_embed:
+                nn.init.normal_(block.attention.value_embed.weight, std=self.config.width**-0.5, generator=generator)
+            for linear in (block.attention.qkv, block.attention.out, block.mlp.first, block.mlp.down):
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
+
+    def embedded(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """What the first block reads: (B, T) ids at positions, broadcastable to (B, T), to (B, T, D)."""
+        x: Tensor = self.embed(ids)
+        if self.config.position == "learned":
+            x = x + self.position(positions)
+        if self.config.has_embed_norm:
+            x = self.embed_norm(x)
+        return x
+
+    def angles(self, positions: Tensor) -> Angles | None:
+        """Cosines and sines (..., head_width/2) at the positions (...); None where positions are learned."""
+        return (self.cosines[positions], self.sines[positions]) if self.config.position == "rope" else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits after every position.
@@ -176,10 +242,11 @@ class Decoder(nn.Module):
         num_tokens = ids.shape[1]
         if num_tokens > self.config.context_tokens:
             raise ValueError(f"at most {self.config.context_tokens} tokens fit, got {num_tokens}")
-        cosines, sines = self.cosines[:num_tokens], self.sines[:num_tokens]  # (T, head_width/2)
-        x = self.embed_norm(self.embed(ids))  # (B, T, D)
+        positions = torch.arange(num_tokens, device=ids.device)  # (T,)
+        x = self.embedded(ids, positions)  # (B, T, D)
+        angles = self.angles(positions)
         for block in self.blocks:
-            x = block(x, cosines, sines)
+            x = block(x, angles, ids)
         normalised: Tensor = self.final_norm(x)
         return normalised
 
@@ -198,12 +265,13 @@ class Decoder(nn.Module):
         end = start + ids.shape[0]
         if end > self.config.context_tokens:
             raise ValueError(f"at most {self.config.context_tokens} tokens fit, got {end}")
-        cosines, sines = self.cosines[start:end], self.sines[start:end]  # (T, head_width/2)
+        positions = torch.arange(start, end)  # (T,)
+        angles = self.angles(positions)
         may_see = torch.ones(end - start, end, dtype=torch.bool).tril(start) if start else None
-        x = self.embed_norm(self.embed(ids[None]))  # (1, T, D)
+        x = self.embedded(ids[None], positions)  # (1, T, D)
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            queries, keys, values = block.attention.project(block.attention_norm(x), cosines, sines)
+            queries, keys, values = block.attention.project(block.attention_norm(x), angles, ids[None])
             cache.keys[layer, slot, :, start:end] = keys[0]
             cache.values[layer, slot, :, start:end] = values[0]
             attended = block.attention.attend(
@@ -231,11 +299,11 @@ class Decoder(nn.Module):
         where, at = torch.tensor(slots), torch.tensor(positions)  # (B,)
         all_ids = torch.zeros(cache.num_slots, dtype=torch.long).index_copy(0, where, ids)  # (S,)
         all_positions = torch.zeros(cache.num_slots, dtype=torch.long).index_copy(0, where, at)  # (S,)
-        cosines, sines = self.cosines[all_positions, None, None], self.sines[all_positions, None, None]
-        x = self.embed_norm(self.embed(all_ids[:, None]))  # (S, 1, D)
+        angles = self.angles(all_positions[:, None, None])  # (S, 1, 1, head_width/2)
+        x = self.embedded(all_ids[:, None], all_positions[:, None])  # (S, 1, D)
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            queries, keys, values = block.attention.project(block.attention_norm(x), cosines, sines)
+            queries, keys, values = block.attention.project(block.attention_norm(x), angles, all_ids[:, None])
             own_keys, own_values = cache.keys[layer], cache.values[layer]  # (S, num_kv_heads, T, head_width)
             own_keys[where, :, at] = keys[where, :, 0]
             own_values[where, :, at] = values[where, :, 0]
@@ -249,6 +317,6 @@ class Decoder(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """(..., D) normalised residual stream to (..., V) logits."""
-        logits = F.linear(hidden, self.embed.weight)
+        logits: Tensor = F.linear(hidden, self.embed.weight) if self.config.is_tied else self.unembed(hidden)
         cap = self.config.logit_cap
         return logits if cap == 0 else cap * torch.tanh(logits / cap)
