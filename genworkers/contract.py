@@ -26,6 +26,7 @@ MAX_MESSAGES = 100
 MAX_BODY_BYTES = 524_288
 MAX_STOP_STRINGS = 8
 MAX_TEXTS = 8
+MAX_TEXT_TOKENS = 8192
 MAX_LOGPROBS = 20
 MAX_LOGIT_BIASES = 300
 MAX_SCHEMA_CHARS = 20_000
@@ -118,7 +119,7 @@ class TextRequest(_Request):
     max_tokens: int = Field(
         default=512,
         ge=1,
-        le=8192,
+        le=MAX_TEXT_TOKENS,
         title="Length",
         description="The most tokens to write; a token is about four letters.",
         json_schema_extra={"unit": "tokens"},
