@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from webapp import health
+from webapp.api.openai.urls import api as openai_api
 from webapp.api.urls import api
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("accounts/", include("webapp.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),
+    path("v1/", openai_api.urls),
     path("livez", health.livez),
     path("readyz", health.readyz),
 ]

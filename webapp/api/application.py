@@ -4,6 +4,7 @@ The addresses are in `urls.py`; what each does, in the module of its noun.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pydantic_core
@@ -98,18 +99,30 @@ class Json(BaseRenderer):
         return pydantic_core.to_json(data)
 
 
-class TesseraApi(NinjaAPI):
-    """Ninja's API with our errors, our JSON and a complete description."""
+class StrictApi(NinjaAPI):
+    """Ninja's API with strict JSON, and with every error told as an AppError in the shape that its caller expects."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, answer_to: Callable[[AppError], HttpResponse], **options: Any) -> None:
         super().__init__(parser=StrictJson(), renderer=Json(), **options)
-        self.add_exception_handler(AppError, _app_error)
-        self.add_exception_handler(AuthenticationError, _unauthenticated)
-        self.add_exception_handler(HttpError, _http_error)
-        self.add_exception_handler(RequestDataTooBig, _too_large)
-        self.add_exception_handler(RawPostDataException, _not_json)
-        self.add_exception_handler(redis.RedisError, _unavailable)
-        self.add_exception_handler(OperationalError, _unavailable)
+
+        def unavailable(request: HttpRequest, error: object) -> HttpResponse:
+            log.warning("api_unavailable", path=request.path, error=str(error))
+            return answer_to(away())
+
+        def app_error(request: HttpRequest, error: Any) -> HttpResponse:
+            return answer_to(error)
+
+        def http_error(request: HttpRequest, error: Any) -> HttpResponse:
+            cause = error.__cause__
+            return answer_to(cause if isinstance(cause, AppError) else body_not_json(error.message))
+
+        self.add_exception_handler(AppError, app_error)
+        self.add_exception_handler(AuthenticationError, lambda request, error: answer_to(_unauthenticated()))
+        self.add_exception_handler(HttpError, http_error)
+        self.add_exception_handler(RequestDataTooBig, lambda request, error: answer_to(body_too_large()))
+        self.add_exception_handler(RawPostDataException, lambda request, error: answer_to(_not_json()))
+        self.add_exception_handler(redis.RedisError, unavailable)
+        self.add_exception_handler(OperationalError, unavailable)
 
     def validation_error_from_error_contexts(self, error_contexts: list[ValidationErrorContext[Any]]) -> NoReturn:
         """Every wrong field of path, query, headers and body at once.
@@ -128,6 +141,13 @@ class TesseraApi(NinjaAPI):
         """The view's name: `create_job`."""
         return operation.view_func.__name__
 
+
+class TesseraApi(StrictApi):
+    """/api/v1: every error is problem+json, and the description lists those of each operation."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(answer_to=problem_response, **options)
+
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         """Ninja's description, made valid, with the problems that each operation can answer."""
         schema = super().get_openapi_schema(**options)
@@ -142,11 +162,16 @@ class TesseraApi(NinjaAPI):
         return schema
 
 
-def _describe(operation: dict[str, Any]) -> None:
+def mend_parameters(operation: dict[str, Any]) -> None:
+    """Make Ninja's description of an operation's parameters valid."""
     for parameter in operation.get("parameters", []):
         parameter.pop("examples", None)  # a list belongs into the schema, where it also is
         choices = [choice for choice in parameter["schema"].pop("anyOf", []) if choice != {"type": "null"}]
         parameter["schema"] |= choices[0] if choices else {}  # it may be left out, but not be null
+
+
+def _describe(operation: dict[str, Any]) -> None:
+    mend_parameters(operation)
     statuses = {401, 403, 404, 422, 503} | set(operation.pop("x-problems", []))
     if "requestBody" in operation:
         statuses |= {400, 409, 413, 429}
@@ -156,28 +181,15 @@ def _describe(operation: dict[str, Any]) -> None:
         operation["responses"][status] = {"description": words, "content": content}
 
 
-def _app_error(request: HttpRequest, error: Any) -> HttpResponse:
-    return problem_response(error)
-
-
-def _unauthenticated(request: HttpRequest, error: object) -> HttpResponse:
-    return problem_response(auth.unauthenticated("Send an API key in the header Authorization: Bearer, or sign in."))
-
-
-def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
-    cause = error.__cause__
-    return problem_response(cause if isinstance(cause, AppError) else body_not_json(error.message))
-
-
-def _too_large(request: HttpRequest, error: object) -> HttpResponse:
-    return problem_response(body_too_large())
-
-
-def _not_json(request: HttpRequest, error: object) -> HttpResponse:
-    return problem_response(body_not_json("send it as application/json"))
-
-
-def _unavailable(request: HttpRequest, error: object) -> HttpResponse:
-    log.warning("api_unavailable", path=request.path, error=str(error))
+def away() -> AppError:
+    """The 503 for a database or a Redis that does not answer."""
     message = "The database or the queue does not answer. Try again in a few seconds."
-    return problem_response(AppError("unavailable", 503, message, headers={"Retry-After": str(RETRY_AFTER_S)}))
+    return AppError("unavailable", 503, message, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _unauthenticated() -> AppError:
+    return auth.unauthenticated("Send an API key in the header Authorization: Bearer, or sign in.")
+
+
+def _not_json() -> AppError:
+    return body_not_json("send it as application/json")

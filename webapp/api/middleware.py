@@ -1,4 +1,4 @@
-"""Puts the API's version on its answers, and turns what Django itself refuses into problem+json."""
+"""Puts the API's version on its answers, and turns what Django itself refuses into the error that a caller expects."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,10 +6,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from webapp.api.openai.envelope import error_response
 from webapp.api.problems import MEDIA_TYPE, problem_response
 from webapp.errors import AppError
 
-API_PREFIX = "/api/"
+# Address to the media type of its errors and how they are told.
+SHAPE_OF_PREFIX = {"/api/": (MEDIA_TYPE, problem_response), "/v1/": ("application/json", error_response)}
 API_VERSION = "1.0"
 VERSION_HEADER = "Tessera-Version"
 
@@ -27,7 +29,7 @@ _PLAIN_ERRORS = {
 
 
 class ApiMiddleware:
-    """Looks only at addresses under /api/; everything else passes untouched."""
+    """Looks only at addresses under /api/ and /v1/; everything else passes untouched."""
 
     sync_capable = True
     async_capable = True
@@ -49,12 +51,14 @@ class ApiMiddleware:
 
 
 def _dressed(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if not request.path.startswith(API_PREFIX):
+    shape = next((shape for prefix, shape in SHAPE_OF_PREFIX.items() if request.path.startswith(prefix)), None)
+    if shape is None:
         return response
-    if response.status_code >= 400 and response.get("Content-Type") != MEDIA_TYPE:
+    media_type, answer_to = shape
+    if response.status_code >= 400 and response.get("Content-Type") != media_type:
         code, message = _PLAIN_ERRORS.get(response.status_code, _PLAIN_ERRORS[400])
         headers = {name: response[name] for name in ("Allow", "Content-Range", "Retry-After") if name in response}
-        response = problem_response(AppError(code, response.status_code, message, headers=headers))
+        response = answer_to(AppError(code, response.status_code, message, headers=headers))
     response[VERSION_HEADER] = API_VERSION
     response.headers.setdefault("Cache-Control", "no-store")
     return response

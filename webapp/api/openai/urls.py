@@ -1,0 +1,130 @@
+"""Every address of /v1, which speaks OpenAI's API: the `openai` package works with our base_url and api_key."""
+
+from typing import Any, NoReturn
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from ninja import Body, Router
+from ninja.openapi.schema import OpenAPISchema
+
+from webapp.api.application import StrictApi, mend_parameters
+from webapp.api.auth import ApiRequest, BearerKey
+from webapp.api.jobs import IdempotencyKey
+from webapp.api.openai import model_list
+from webapp.api.openai.answers import ChatCompletion, ChatForm, Completion, CompletionForm
+from webapp.api.openai.bodies import ChatBody, CompletionBody
+from webapp.api.openai.envelope import ErrorEnvelope, error_response
+from webapp.api.openai.generation import answer_to
+from webapp.api.openai.model_list import Model, ModelList
+from webapp.api.openai.translation import chat_call, completion_call
+from webapp.errors import AppError
+
+ERROR_REF = "#/components/schemas/ErrorEnvelope"
+WORDS_OF_STATUS = {
+    "400": "A value is wrong or cannot be served; or a rule of the workspace refuses the prompt (content_filter).",
+    "401": "No valid API key.",
+    "403": "The key lacks the scope, or the role in the workspace does not allow this.",
+    "404": "There is no such model.",
+    "409": "The job was cancelled.",
+    "413": "The body is too large.",
+    "429": "Too many jobs wait; `Retry-After` says when to try again.",
+    "500": "The job failed.",
+    "503": "A part is not ready; `Retry-After` says when to try again.",
+    "504": "The job was not done before its deadline.",
+}
+ANSWER = {
+    "headers": {
+        "X-Tessera-Job": {"description": "the id of the job behind this answer", "schema": {"type": "string"}},
+        "Location": {"description": "the job's address in /api/v1", "schema": {"type": "string"}},
+        "X-Tessera-Ignored": {"description": "unknown fields, without effect", "schema": {"type": "string"}},
+    },
+    "description": "The answer; with `stream: true`, chunks as server-sent events, then `data: [DONE]`.",
+}
+
+
+class OpenAiApi(StrictApi):
+    """/v1: every error in OpenAI's envelope."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(answer_to=error_response, **options)
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """Ninja's description with the envelope of every error."""
+        schema = super().get_openapi_schema(**options)
+        described = ErrorEnvelope.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= described.pop("$defs") | {"ErrorEnvelope": described}
+        content = {"application/json": {"schema": {"$ref": ERROR_REF}}}
+        for methods in schema["paths"].values():
+            for operation in methods.values():
+                mend_parameters(operation)
+                statuses = WORDS_OF_STATUS if "requestBody" in operation else ("401", "403", "404", "503")
+                for status in statuses:
+                    operation["responses"][status] = {"description": WORDS_OF_STATUS[status], "content": content}
+        return schema
+
+
+api = OpenAiApi(
+    title="Tessera, as OpenAI's API",
+    version="1.0",
+    description="Text for programs that speak OpenAI's API: give them this address as `base_url` and an API key of "
+    "this studio as `api_key`. Each call is a job of the key's workspace; the header `X-Tessera-Job` names it. "
+    "Closing the connection cancels the job, unless the call has an `Idempotency-Key`. Unknown fields are ignored "
+    "and named in the header `X-Tessera-Ignored`; known ones that cannot be served are refused by name.",
+    urls_namespace="openai",
+)
+router = Router(tags=["openai"])
+READ = [BearerKey("read")]
+GENERATE = [BearerKey("generate")]
+
+
+@router.get("/models", auth=READ, response=ModelList, summary="List models")
+def list_models(request: ApiRequest) -> ModelList:
+    """The text nets that can be asked."""
+    return ModelList(data=model_list.models())
+
+
+@router.get("/models/{path:model_id}", auth=READ, response=Model, summary="Get a model")
+def get_model(request: ApiRequest, model_id: str) -> Model:
+    """One text net."""
+    return model_list.model(model_id)
+
+
+@router.post(
+    "/chat/completions",
+    auth=GENERATE,
+    response=ChatCompletion,
+    summary="Answer a conversation",
+    openapi_extra={"responses": {200: ANSWER}},
+)
+async def create_chat_completion(
+    request: ApiRequest, payload: Body[ChatBody], idempotency_key: IdempotencyKey = None
+) -> HttpResponseBase:
+    """What the net says next, in its own chat format."""
+    return await answer_to(request.auth, chat_call(payload), ChatForm(), key=idempotency_key)
+
+
+@router.post(
+    "/completions",
+    auth=GENERATE,
+    response=Completion,
+    summary="Continue a text",
+    openapi_extra={"responses": {200: ANSWER}},
+)
+async def create_completion(
+    request: ApiRequest, payload: Body[CompletionBody], idempotency_key: IdempotencyKey = None
+) -> HttpResponseBase:
+    """How the prompt goes on, as it stands."""
+    return await answer_to(request.auth, completion_call(payload), CompletionForm(), key=idempotency_key)
+
+
+unknown = Router()
+
+
+@unknown.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", include_in_schema=False)
+def no_such_address(request: HttpRequest, rest: str) -> NoReturn:
+    """Whatever no other address has taken."""
+    raise AppError("not_found", 404, "There is no such address here. The addresses are listed at /v1/docs.")
+
+
+api.add_router("", router)
+api.add_router("", unknown)
