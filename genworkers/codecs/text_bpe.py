@@ -1,93 +1,251 @@
-"""Text to token ids and back: the house's byte-level BPE and the chat format around it.
+"""Text to token ids and back: byte-level BPE from a tokenizer.json, and the chat format around it.
 
-A conversation turn is `<|user|> prompt <|assistant|> response <|end|>`. Text that a user types never
-becomes a special token: specials are added by id only.
+Text that a user types never becomes a special token, whatever it looks like. The house's own nets write a turn as
+`<|user|> prompt <|assistant|> answer <|end|>`; other nets bring a `ChatFormat`.
 """
 
 import codecs
+import json
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from genworkers.codecs.chat_template import ChatTemplate
+from genworkers.contract import Message
 
 END = "<|end|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
 SPECIALS = (END, USER, ASSISTANT)
+Turn = tuple[str, str]  # role, content
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """How a net that is not the house's wants a conversation written, and how it ends an answer.
+
+    Args:
+        end_ids: tokens that end an answer, at least one; the first is the tokenizer's own.
+        template: a Jinja chat template; "" for a net that only continues text.
+        variables: what the template may name: `bos_token`, `eos_token`...
+    """
+
+    end_ids: tuple[int, ...]
+    template: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "ChatFormat":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            stored = json.loads(content)
+            return cls(tuple(map(int, stored["end_ids"])), str(stored["template"]), dict(stored["variables"]))
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"is no chat format: {error}") from error
+
+    def to_json(self) -> bytes:
+        """The content of a `chat.json`."""
+        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 class TextCodec:
     """Encodes prompts and decodes sampled ids with one stored `tokenizer.json`.
 
     Args:
-        tokenizer: a byte-level BPE that holds the three special tokens.
+        tokenizer: a byte-level BPE; changed by this class and not to be used by others afterwards.
+        chat: how conversations are written; None for the house's own format, whose special tokens it must hold.
 
     Raises:
-        ValueError: a special token is missing from the vocabulary.
+        ValueError: it is no byte-level BPE, or lacks a special token that it needs.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, chat: ChatFormat | None = None) -> None:
+        if not isinstance(tokenizer.model, models.BPE) or tokenizer.model.byte_fallback:
+            raise ValueError("the tokenizer must be a byte-level BPE (not SentencePiece, Unigram or WordPiece)")
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self.chat = chat
+        added: dict[int, AddedToken] = tokenizer.get_added_tokens_decoder()
+        self._text_of_added = {token_id: token.content for token_id, token in added.items() if not token.special}
+        self.vocab_size: int = max(tokenizer.get_vocab().values(), default=-1) + 1
+        self.special_ids = frozenset(added) - self._text_of_added.keys()
+        if chat is None:
+            self._user_id, self._assistant_id = self._id_of(USER), self._id_of(ASSISTANT)
+            self.end_id = self._id_of(END)
+            self.end_ids = frozenset((self.end_id,))
+        else:
+            if not chat.end_ids or not all(0 <= end_id < self.vocab_size for end_id in chat.end_ids):
+                raise ValueError(f"end_ids must name tokens 0..{self.vocab_size - 1}, got {chat.end_ids}")
+            self.end_id = chat.end_ids[0]
+            self.end_ids = frozenset(chat.end_ids)
+        # Tokens that only the template may write. Some that steer a net ("<think>") are not declared special.
+        self._steering_ids = {
+            token_id for token_id, text in self._text_of_added.items() if chat is not None and text in chat.template
+        }
+        control = [added[token_id] for token_id in sorted(self.special_ids | self._steering_ids)]
+        if self._steering_ids:
+            tokenizer.add_special_tokens(
+                [AddedToken(self._text_of_added[one], normalized=False, special=True) for one in self._steering_ids]
+            )
         # Otherwise a user who types "<|end|>" would end their own prompt.
         tokenizer.encode_special_tokens = True
-        self._tokenizer = tokenizer
-        self.vocab_size: int = tokenizer.get_vocab_size()
-        self.end_id = self._special_id(END)
-        self._user_id = self._special_id(USER)
-        self._assistant_id = self._special_id(ASSISTANT)
-        self.special_ids = frozenset((self.end_id, self._user_id, self._assistant_id))
+        self._control_pattern = _pattern_of(control)
+        self._control_starts = sorted({token.content[0] for token in control})
+        self._template = ChatTemplate(chat.template, chat.variables) if chat is not None and chat.template else None
 
     @classmethod
     def from_file(cls, path: Path) -> "TextCodec":
-        """Read a `tokenizer.json`."""
+        """Read a `tokenizer.json` of the house's own."""
         return cls(Tokenizer.from_file(str(path)))
 
     @classmethod
-    def from_json(cls, content: bytes) -> "TextCodec":
-        """Read the content of a `tokenizer.json`."""
-        return cls(Tokenizer.from_str(content.decode("utf-8")))
+    def from_json(cls, content: bytes, chat: ChatFormat | None = None) -> "TextCodec":
+        """Read the content of a `tokenizer.json`.
+
+        Raises:
+            ValueError: it is no tokenizer, or not one for this class.
+        """
+        try:
+            tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # the package raises nothing narrower
+            raise ValueError(f"is no tokenizer.json ({error})") from error
+        return cls(tokenizer, chat)
 
     def to_json(self) -> bytes:
         """The content of a `tokenizer.json`."""
-        return str(self._tokenizer.to_str()).encode("utf-8")
+        stored = str(self._tokenizer.to_str())
+        if not self._steering_ids:
+            return stored.encode("utf-8")
+        content: dict[str, Any] = json.loads(stored)
+        for token in content["added_tokens"]:
+            token["special"] = token["special"] and token["id"] not in self._steering_ids
+        return json.dumps(content, ensure_ascii=False).encode("utf-8")
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`."""
-        self._tokenizer.save(str(path))
+        path.write_bytes(self.to_json())
 
-    def _special_id(self, token: str) -> int:
+    def _id_of(self, token: str) -> int:
         token_id = self._tokenizer.token_to_id(token)
         if token_id is None:
             raise ValueError(f"the tokenizer has no special token {token!r}")
         return int(token_id)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text, without special tokens."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        """Ids of plain text, without special tokens; a lone surrogate counts as the replacement character."""
+        return list(self._tokenizer.encode(_readable(text), add_special_tokens=False).ids)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of many plain texts at once."""
         return [list(one.ids) for one in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def encode_prompt(self, prompt: str) -> list[int]:
-        """Ids that the net continues with its answer: `<|user|> prompt <|assistant|>`."""
-        return self.wrap_prompt(self.encode(prompt))
+    def encode_raw(self, prompt: str) -> list[int]:
+        """Ids of a text that the net continues as it stands, after the first token that its tokenizer wants."""
+        return list(self._tokenizer.encode(_readable(prompt), add_special_tokens=True).ids)
 
-    def wrap_prompt(self, prompt_ids: Sequence[int]) -> list[int]:
-        """The chat format around ids that are already encoded."""
-        return [self._user_id, *prompt_ids, self._assistant_id]
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Ids that the net continues with its answer to a single prompt."""
+        return self.encode_chat((), prompt)
+
+    def encode_chat(self, history: Sequence[Message], prompt: str) -> list[int]:
+        """Ids that the net continues with its answer.
+
+        A net without a chat format continues text: a prompt alone is left as it is, a conversation becomes lines
+        that start with "User:" and "Assistant:", and the net continues the last one.
+
+        Raises:
+            ChatTemplateError: the net's template refuses the conversation, or does not come to an end.
+        """
+        turns = [*((turn.role, _readable(turn.content)) for turn in history), ("user", _readable(prompt))]
+        if self.chat is None:
+            return self._encode_house_chat(turns)
+        if self._template is None:
+            return self.encode_raw(_plain_chat(turns))
+        return self._encode_rendered(self._template, turns)
+
+    def _encode_house_chat(self, turns: Sequence[Turn]) -> list[int]:
+        ids: list[int] = []
+        instructions = ""
+        for role, content in turns:
+            if role == "system":  # the house has no such turn: it is read with the next prompt
+                instructions += content + "\n\n"
+            elif role == "user":
+                ids += (self._user_id, *self.encode(instructions + content))
+                instructions = ""
+            else:
+                ids += (self._assistant_id, *self.encode(content), self.end_id)
+        return [*ids, self._assistant_id]
+
+    def _encode_rendered(self, template: ChatTemplate, turns: Sequence[Turn]) -> list[int]:
+        """Render and encode, so that the template's own control tokens become ids and typed ones stay text.
+
+        Typed control tokens are wrapped in two characters that nobody typed, which leaves templates that look for
+        them intact. As a template may also cut and join text, a second rendering, whose contents cannot hold any
+        control token at all, says which ones must come out; where they differ, the second one counts.
+        """
+        everything = "".join(content for _, content in turns)
+        unused = (char for char in map(chr, range(0xE000, 0x110000)) if char not in everything)
+        opening, closing = next(unused), next(unused)
+        starts = re.compile("|".join(map(re.escape, self._control_starts)) or "(?!)")
+        wrapped = [
+            {"role": role, "content": self._control_pattern.sub(rf"{opening}\g<0>{closing}", content)}
+            for role, content in turns
+        ]
+        broken = [
+            {"role": role, "content": opening + starts.sub(rf"\g<0>{opening}", content)} for role, content in turns
+        ]
+        texts = template.render([wrapped, broken])
+        typed = re.compile(
+            f"{opening}(?:{self._control_pattern.pattern})|(?:{self._control_pattern.pattern}){closing}"
+            f"|(?P<own>{self._control_pattern.pattern})"
+        )
+        splits: list[list[str]] = []
+        for text in texts:
+            pieces = [""]  # text, control token, text, ..., text
+            end = 0
+            for found in typed.finditer(text):
+                if found["own"] is not None:
+                    pieces[-1] += text[end : found.start()]
+                    pieces += [found["own"], ""]
+                    end = found.end()
+            pieces[-1] += text[end:]
+            splits.append(pieces)
+        chosen = splits[0] if splits[0][1::2] == splits[1][1::2] else splits[1]
+        ids: list[int] = []
+        for position, piece in enumerate(chosen):
+            if position % 2:
+                ids.append(self._id_of(piece.strip() if self._tokenizer.token_to_id(piece) is None else piece))
+            else:
+                ids += self.encode(piece.replace(opening, "").replace(closing, ""))
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        return b"".join(map(self.bytes_of, ids)).decode("utf-8", errors="replace")
 
     def bytes_of(self, token_id: int) -> bytes:
-        """The bytes that one id stands for; special tokens stand for none."""
+        """The bytes that one id stands for; special tokens, and ids that the vocabulary leaves free, stand for none.
+
+        Raises:
+            ValueError: the id is negative.
+        """
+        if token_id in self._text_of_added:
+            return self._text_of_added[token_id].encode()
         if token_id in self.special_ids:
             return b""
+        if token_id < 0:
+            raise ValueError(f"token id must be at least 0, got {token_id}")
         token = self._tokenizer.id_to_token(token_id)
-        if token is None:
-            raise ValueError(f"token id must be 0..{self.vocab_size - 1}, got {token_id}")
-        return bytes(_BYTE_OF_LETTER[letter] for letter in token)
+        return b"" if token is None else bytes(_BYTE_OF_LETTER[letter] for letter in token)
 
 
 class TextDecoder:
@@ -127,6 +285,29 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> TextCodec:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return TextCodec(tokenizer)
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _plain_chat(turns: Sequence[Turn]) -> str:
+    if len(turns) == 1:
+        return turns[0][1]
+    names = {"system": "", "user": "User: ", "assistant": "Assistant: "}
+    return "\n\n".join([*(f"{names[role]}{content}" for role, content in turns), "Assistant:"])
+
+
+def _pattern_of(tokens: Sequence[AddedToken]) -> re.Pattern[str]:
+    """Finds the tokens, the longest first, and the spaces that those which ask for it swallow."""
+    found = sorted(tokens, key=lambda token: len(token.content), reverse=True)
+    return re.compile(
+        "|".join(
+            (r"\s*" if token.lstrip else "") + re.escape(token.content) + (r"\s*" if token.rstrip else "")
+            for token in found
+        )
+        or "(?!)"
+    )
 
 
 def _letters_of_bytes() -> dict[str, int]:
