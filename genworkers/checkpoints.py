@@ -6,17 +6,23 @@ and checked the same way. Start at `load_manifest`; `save` writes what it reads.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
+from genworkers.codecs.safetensors_file import (
+    SafetensorsError,
+    SafetensorsFile,
+    TensorSpec,
+    specs_of,
+    write_safetensors,
+)
 from genworkers.contract import Kind, NetManifest
 
 MANIFEST = "manifest.json"
@@ -43,6 +49,7 @@ class CheckpointFacts:
         family: which engine code serves it, for example "decoder".
         config: keyword arguments of the net's config class (one dict per part if there are several).
         notice: what a licence wants shown wherever the net is named.
+        source: where an imported net comes from and the sha256 of each of its files; free form.
         training: data, steps, time, losses; free form.
         limits: what the net cannot do, in sentences.
     """
@@ -58,6 +65,7 @@ class CheckpointFacts:
     licences: list[str] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
+    source: dict[str, Any] = field(default_factory=dict)
 
 
 def load_manifest(folder: Path) -> NetManifest:
@@ -83,8 +91,8 @@ def load_manifest(folder: Path) -> NetManifest:
     return manifest
 
 
-def read_part(folder: Path, manifest: NetManifest, part: str) -> bytes:
-    """Bytes of one part, after checking that they are the ones the manifest names.
+def part_path(folder: Path, manifest: NetManifest, part: str) -> Path:
+    """The file of one part, after checking that it is the one the manifest names.
 
     Raises:
         CheckpointError: the part is not listed, or its file is missing, truncated or changed.
@@ -96,41 +104,65 @@ def read_part(folder: Path, manifest: NetManifest, part: str) -> bytes:
     if path.resolve().parent != folder.resolve():
         raise CheckpointError(folder / MANIFEST, f"part {part!r} lies outside the folder: {entry['path']!r}")
     try:
-        content = path.read_bytes()
+        num_bytes = path.stat().st_size
+        if num_bytes != entry["num_bytes"]:
+            raise CheckpointError(path, f"has {num_bytes} bytes, expected {entry['num_bytes']}; fetch it again")
+        found = sha256_of(path)
     except FileNotFoundError:
         raise CheckpointError(path, f"missing; the manifest lists it as part {part!r}") from None
     except OSError as error:
         raise CheckpointError(path, f"cannot be read ({error.strerror})") from error
-    if len(content) != entry["num_bytes"]:
-        raise CheckpointError(path, f"has {len(content)} bytes, expected {entry['num_bytes']}; fetch it again")
-    found = hashlib.sha256(content).hexdigest()
     if found != entry["sha256"]:
         raise CheckpointError(path, f"sha256 is {found}, expected {entry['sha256']}; fetch it again")
-    return content
+    return path
+
+
+def read_part(folder: Path, manifest: NetManifest, part: str) -> bytes:
+    """Bytes of one part.
+
+    Raises:
+        CheckpointError: as `part_path`.
+    """
+    return part_path(folder, manifest, part).read_bytes()
+
+
+def iter_tensors(folder: Path, manifest: NetManifest, part: str) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of one part as they are stored, one at a time, on the CPU.
+
+    Raises:
+        CheckpointError: as `part_path`; or the file is no safetensors file, or a value is not finite.
+    """
+    path = part_path(folder, manifest, part)
+    try:
+        file = SafetensorsFile(path)
+        for name in file.specs:
+            tensor = file.read(name)
+            require_finite(tensor, name, path)
+            yield name, tensor
+    except SafetensorsError as error:
+        raise CheckpointError(path, str(error)) from error
 
 
 def load_tensors(folder: Path, manifest: NetManifest, part: str) -> dict[str, Tensor]:
     """The tensors of one part, on the CPU, floating ones as float32.
 
     Raises:
-        CheckpointError: as `read_part`; or the file is no safetensors file, or a value is not finite.
+        CheckpointError: as `iter_tensors`.
     """
-    content = read_part(folder, manifest, part)
-    path = folder / str(manifest.files[part]["path"])
-    try:
-        stored = load(content)
-    except SafetensorError as error:
-        raise CheckpointError(path, f"is not a safetensors file ({error})") from error
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in stored.items():
-        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensors[name]).all()):
-            raise CheckpointError(path, f"tensor {name!r} holds NaN or infinity; the training run went wrong")
-    return tensors
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in iter_tensors(folder, manifest, part)
+    }
+
+
+def require_finite(tensor: Tensor, name: str, path: Path) -> None:
+    """Raise a CheckpointError that names the file and the tensor if any value is NaN or infinite."""
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise CheckpointError(path, f"tensor {name!r} holds NaN or infinity; the training run went wrong")
 
 
 def fill_net(net: nn.Module, tensors: Mapping[str, Tensor], *, path: Path) -> None:
-    """Copy the tensors into the net and switch it to evaluation.
+    """Put the tensors into the net, whose own may be on the meta device, and switch it to evaluation.
 
     Args:
         path: the file the tensors came from, for the message.
@@ -147,15 +179,28 @@ def fill_net(net: nn.Module, tensors: Mapping[str, Tensor], *, path: Path) -> No
             raise CheckpointError(
                 path, f"tensor {name!r} has shape {tuple(tensor.shape)}, expected {tuple(wanted[name].shape)}"
             )
-    net.load_state_dict(dict(tensors))
+    net.load_state_dict(dict(tensors), assign=True)
     net.eval()
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStream:
+    """Tensors that are made one at a time while they are saved.
+
+    Args:
+        specs: what they will be, in order.
+        tensors: each with its name.
+    """
+
+    specs: Mapping[str, TensorSpec]
+    tensors: Iterator[tuple[str, Tensor]]
 
 
 def save(
     folder: Path,
     facts: CheckpointFacts,
     *,
-    weights: Mapping[str, Mapping[str, Tensor]],
+    weights: Mapping[str, Mapping[str, Tensor] | TensorStream],
     other_parts: Mapping[str, tuple[str, bytes]],
     card: str,
 ) -> NetManifest:
@@ -163,7 +208,8 @@ def save(
 
     Args:
         folder: its last name must be `facts.name`; made if missing.
-        weights: part name to tensors; floating tensors are stored as bfloat16 in `PART.safetensors`.
+        weights: part name to tensors for `PART.safetensors`. Floating tensors are stored as bfloat16, those of a
+            stream as they are.
         other_parts: part name to (file name, content).
         card: the text of `card.md`.
 
@@ -177,18 +223,14 @@ def save(
     files: dict[str, dict[str, Any]] = {}
     num_parameters = 0
     for part, tensors in weights.items():
-        stored = {
-            name: (tensor.detach().to(torch.bfloat16) if tensor.is_floating_point() else tensor.detach()).contiguous()
-            for name, tensor in tensors.items()
-        }
-        num_parameters += sum(tensor.numel() for tensor in stored.values())
+        stream = tensors if isinstance(tensors, TensorStream) else _as_bfloat16(tensors)
+        num_parameters += sum(math.prod(spec.shape) for spec in stream.specs.values())
         path = folder / f"{part}.safetensors"
-        save_file(stored, path)
-        path.chmod(0o644)  # safetensors writes for its owner alone; a service may run as somebody else
-        files[part] = _entry(path.name, path.read_bytes())
+        write_safetensors(path, stream.specs, stream.tensors)
+        files[part] = _entry(path)
     for part, (file_name, content) in other_parts.items():
         (folder / file_name).write_bytes(content)
-        files[part] = _entry(file_name, content)
+        files[part] = _entry(folder / file_name)
     (folder / CARD).write_text(card, encoding="utf-8")
     manifest = {
         "name": facts.name,
@@ -205,6 +247,7 @@ def save(
         "licences": facts.licences,
         "training": facts.training,
         "limits": facts.limits,
+        "source": facts.source,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return load_manifest(folder)
@@ -216,5 +259,19 @@ def combined_sha256(files: Mapping[str, Mapping[str, Any]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _entry(file_name: str, content: bytes) -> dict[str, Any]:
-    return {"path": file_name, "sha256": hashlib.sha256(content).hexdigest(), "num_bytes": len(content)}
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"path": path.name, "sha256": sha256_of(path), "num_bytes": path.stat().st_size}
+
+
+def _as_bfloat16(tensors: Mapping[str, Tensor]) -> TensorStream:
+    stored = {
+        name: tensor.detach().to(torch.bfloat16) if tensor.is_floating_point() else tensor.detach()
+        for name, tensor in tensors.items()
+    }
+    return TensorStream(specs_of(stored), iter(stored.items()))

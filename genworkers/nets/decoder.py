@@ -178,16 +178,23 @@ class Decoder(nn.Module):
         self.embed = nn.Embedding(config.vocab_size, config.width)
         if config.position == "learned":
             self.position = nn.Embedding(config.context_tokens, config.width)
-        else:
-            table = rotary_table(config.context_tokens, config.head_width, config.rope_theta, config.rope_scaling)
-            self.register_buffer("cosines", table[0], persistent=False)
-            self.register_buffer("sines", table[1], persistent=False)
+        self.fill_tables()
         if config.has_embed_norm:
             self.embed_norm = norm_layer(config.norm, config.width, config.norm_eps)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.final_norm = norm_layer(config.norm, config.width, config.norm_eps)
         if not config.is_tied:
             self.unembed = nn.Linear(config.width, config.vocab_size, bias=False)
+
+    def fill_tables(self) -> None:
+        """Compute the rotary tables; to be called again by who made the net on the meta device."""
+        config = self.config
+        if config.position == "rope":
+            cosines, sines = rotary_table(
+                config.context_tokens, config.head_width, config.rope_theta, config.rope_scaling
+            )
+            self.register_buffer("cosines", cosines, persistent=False)
+            self.register_buffer("sines", sines, persistent=False)
 
     @property
     def dtype(self) -> torch.dtype:
