@@ -1,33 +1,48 @@
 """Sizes of the text engine. No tensors here."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+Precision: TypeAlias = Literal["float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How much the text engine does at once.
+    """How much the text engine holds and how much it does at once.
 
     Args:
-        num_slots: sequences on the device at the same time; each reserves a whole context of cache.
-        prefill_chunk_tokens: a prompt is read in pieces of this many tokens.
-        prefill_step_tokens: prompt tokens read between two steps of those who already write.
-        max_waiting: requests that may wait for a slot before new ones are refused.
+        memory_budget_bytes: what the weights and caches of all loaded nets may take together.
+        cache_bytes: keys and values of one net; it gets more where this holds less than one whole context, and
+            less where the budget does not allow it.
+        block_tokens: positions in one block of the cache; a prefix is shared in whole blocks.
+        max_running: sequences of one net that write or are being read at the same time.
+        step_tokens: tokens of one step, those of prompts and those being written together. More reads prompts
+            faster; fewer lets everybody else wait less for them.
+        max_waiting: requests that one user may have waiting for one net before the next is refused.
+        precision: of the weights. Nets stored in bfloat16 lose nothing in "bfloat16".
+        num_threads: of a decoder on the CPU; 0 takes torch's number.
 
     Raises:
-        ValueError: a size is below 1, or a chunk exceeds the step.
+        ValueError: a size is out of range.
     """
 
-    num_slots: int = 8
-    prefill_chunk_tokens: int = 128
-    prefill_step_tokens: int = 256
+    memory_budget_bytes: int = 4 * 2**30
+    cache_bytes: int = 256 * 2**20
+    block_tokens: int = 16
+    max_running: int = 64
+    step_tokens: int = 256
     max_waiting: int = 256
+    precision: Precision = "bfloat16"
+    num_threads: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        for name in ("num_slots", "prefill_chunk_tokens", "prefill_step_tokens", "max_waiting"):
+        for name in ("memory_budget_bytes", "cache_bytes", "block_tokens", "max_running", "max_waiting"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.prefill_chunk_tokens > self.prefill_step_tokens:
-            raise ValueError(
-                f"prefill_chunk_tokens must be 1..{self.prefill_step_tokens}, got {self.prefill_chunk_tokens}"
-            )
+        if self.step_tokens < self.max_running:
+            raise ValueError(f"step_tokens must be at least max_running {self.max_running}, got {self.step_tokens}")
+        if self.num_threads < 0:
+            raise ValueError(f"num_threads must be 0 or more, got {self.num_threads}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}")

@@ -1,61 +1,76 @@
-"""The text engine: one thread owns the net and writes for everybody who is there, a token each a step.
+"""The text engine: one thread owns the device and writes for everybody who is there, a token each a step.
 
-Callers use `submit` and read their ticket. Who goes first is decided in `scheduler.py`, what a request
-has written so far lives in `sequence.py`; tensors are met only here.
+Callers use `submit` and read their ticket. Which nets are in memory is decided in `loaded_nets.py`, who goes first in
+`scheduler.py`; what a request has written so far lives in `sequence.py`.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from dataclasses import dataclass
 from types import TracebackType
 
 import torch
 from torch import Tensor
 
-from genworkers.checkpoints import (
-    NET_PART,
-    TOKENIZER_PART,
-    CheckpointError,
-    fill_net,
-    load_manifest,
-    load_tensors,
-    read_part,
-)
-from genworkers.codecs.text_bpe import TextCodec, TextDecoder
+from genworkers.codecs.text_bpe import TextDecoder
 from genworkers.contract import TextRequest
+from genworkers.engine.blocks import BlockTable
 from genworkers.engine.config import EngineConfig
+from genworkers.engine.drawing import Drawing, accept, draw_tokens, drawing_for
 from genworkers.engine.errors import EngineError
-from genworkers.engine.scheduler import PromptChunk, Scheduler
-from genworkers.engine.sequence import FinishReason, StopStrings, TextSequence, TextStep
+from genworkers.engine.loaded_nets import LoadedNets, ServedNet
+from genworkers.engine.net_source import NetSource
+from genworkers.engine.prompt import prompt_ids
+from genworkers.engine.sequence import StopStrings, TextSequence, TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.nets.decoder import Decoder, DecoderConfig, KeyValueCache
-from genworkers.sampling.logits import Sampling, choose_token, uniform_at
+from genworkers.nets.paged_decoder import Piece
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 10.0
+# How often those who wait are asked whether they still want to; those who write are asked at every step.
+WAITING_CHECK_S = 0.1
 
-Row = TextSequence[Sampling]
+Row = TextSequence[Drawing]
+
+
+@dataclass(frozen=True, slots=True)
+class NetStats:
+    """What one loaded net is doing.
+
+    Args:
+        num_bytes: of weights and cache.
+        num_prompt_tokens: of all requests so far; of them num_cached_tokens did not have to be read.
+    """
+
+    name: str
+    num_bytes: int
+    num_running: int
+    num_waiting: int
+    num_blocks: int
+    num_free_blocks: int
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    num_written_tokens: int
+    num_preemptions: int
 
 
 class TextEngine:
-    """Serves one text net.
+    """Serves the text nets of one device.
 
     Args:
-        net: a decoder in evaluation mode.
-        codec: its tokenizer.
-        config: how much to do at once.
+        source: finds and loads nets by name.
+        config: how much to hold and to do at once.
     """
 
-    def __init__(self, net: Decoder, codec: TextCodec, config: EngineConfig) -> None:
-        self.net = net
-        self.codec = codec
+    def __init__(self, source: NetSource, config: EngineConfig) -> None:
         self.config = config
-        self._cache = KeyValueCache.empty(net.config, config.num_slots, net.dtype)
-        self._scheduler: Scheduler[Sampling] = Scheduler(config)
+        self._nets = LoadedNets(source, config)
         self._changed = threading.Condition()
-        self._arrived: list[Row] = []
+        self._arrived: list[tuple[ServedNet, Row]] = []
+        self._at_work: list[ServedNet] = []
+        self._next_waiting_check = 0.0
         self._is_closing = False
         self._death: EngineError | None = None
         self._thread = threading.Thread(target=self._serve, name="text-engine", daemon=True)
@@ -69,6 +84,7 @@ class TextEngine:
         with self._changed:
             self._is_closing = True
             self._changed.notify()
+        self._nets.close()
         if self._thread.ident is not None:
             self._thread.join(CLOSE_TIMEOUT_S)
 
@@ -86,61 +102,106 @@ class TextEngine:
         """Whether new requests are served."""
         return self._thread.is_alive() and self._death is None and not self._is_closing
 
-    def submit(self, request: TextRequest, *, seed: int, deadline_s: float) -> Ticket[TextStep]:
-        """Queue a request.
+    def stats(self) -> list[NetStats]:
+        """What each net in memory is doing, least recently asked for first."""
+        return [
+            NetStats(
+                name=net.facts.name,
+                num_bytes=net.num_bytes,
+                num_running=len(net.scheduler.running),
+                num_waiting=net.scheduler.num_waiting,
+                num_blocks=net.scheduler.pool.num_blocks,
+                num_free_blocks=net.scheduler.pool.num_available,
+                num_prompt_tokens=net.num_prompt_tokens,
+                num_cached_tokens=net.num_cached_tokens,
+                num_written_tokens=net.num_written_tokens,
+                num_preemptions=net.scheduler.num_preemptions,
+            )
+            for net in self._nets.nets
+        ]
 
-        The same request and seed give the same text, whoever shares the batch.
+    def load(self, name: str, *, deadline_s: float = 600.0) -> None:
+        """Load a net before anybody asks for it.
+
+        Raises:
+            EngineError: it is not installed, broken, or too large for the memory.
+        """
+        net = self._nets.borrow(name, Ticket(deadline_s=deadline_s))
+        if net is not None:
+            self._nets.give_back(net)
+
+    def submit(self, request: TextRequest, *, seed: int, deadline_s: float, user: str) -> Ticket[TextStep]:
+        """Queue one text of a request; a net that is not in memory is loaded first, in the caller's thread.
+
+        The same request and seed give the same text, whoever shares the device.
 
         Args:
-            request: checked parameters; its own `seed` is not read.
+            request: checked parameters; its own `seed` and `num_texts` are not read.
             seed: 0..2^63-1.
             deadline_s: seconds from now after which the text ends where it is.
+            user: whose request it is; users share the device evenly.
 
         Returns:
             A ticket whose items are the steps of the text; the last has a finish reason.
 
         Raises:
-            EngineError: `prompt_too_long`, `engine_busy`, `engine_dead` or `engine_closed`.
+            EngineError: `net_not_loaded`, `net_broken`, `net_too_large`, `adapter_unknown`, `adapter_broken`,
+                `prompt_too_long`, `prompt_refused`, `logit_bias_unknown`, `schema_unsupported`, `engine_busy`,
+                `engine_dead` or `engine_closed`.
         """
-        prompt_ids = self.codec.encode_prompt(request.prompt)
-        context_tokens = self.net.config.context_tokens
-        if len(prompt_ids) >= context_tokens:
-            raise EngineError(
-                "prompt_too_long",
-                f"The prompt has {len(prompt_ids)} tokens and this net reads at most {context_tokens - 1}. "
-                "Shorten the prompt.",
-            )
+        self._refuse_if_not_serving()
         ticket: Ticket[TextStep] = Ticket(deadline_s=deadline_s)
-        sequence = TextSequence(
-            prompt_ids=prompt_ids,
+        net = self._nets.borrow(request.net, ticket)
+        if net is None:
+            ticket.put(TextStep("", 0, "deadline"))
+            ticket.finish("deadline")
+            return ticket
+        try:
+            sequence = self._sequence(net, request, seed, ticket, user)
+            with self._changed:
+                self._refuse_if_not_serving()
+                num_waiting = net.scheduler.num_waiting_of(user) + sum(
+                    other.user == user and of is net for of, other in self._arrived
+                )
+                if num_waiting >= self.config.max_waiting:
+                    raise EngineError(
+                        "engine_busy",
+                        f"{self.config.max_waiting} of your requests are waiting already. Try again in a minute.",
+                        may_retry=True,
+                    )
+                self._arrived.append((net, sequence))
+                self._changed.notify()
+        except BaseException:
+            self._nets.give_back(net)
+            raise
+        return ticket
+
+    def _sequence(self, net: ServedNet, request: TextRequest, seed: int, ticket: Ticket[TextStep], user: str) -> Row:
+        codec, context_tokens = net.loaded.codec, net.loaded.context_tokens
+        ids = prompt_ids(codec, request, context_tokens)
+        return TextSequence(
+            ids=ids,
             max_tokens=request.max_tokens,
             context_tokens=context_tokens,
-            end_id=self.codec.end_id,
-            seed=seed,
-            sampling=Sampling(temperature=request.temperature, top_k=request.top_k, top_p=request.top_p),
+            end_ids=codec.end_ids,
+            draw=drawing_for(request, seed, ids, codec),
             ticket=ticket,
-            detokenizer=TextDecoder(self.codec),
+            detokenizer=TextDecoder(codec),
             stops=StopStrings(request.stop),
+            user=user,
+            table=BlockTable(self._nets.adapter(net, request.adapter)),
         )
-        with self._changed:
-            if self._death is not None:
-                raise self._death
-            if self._is_closing or not self._thread.is_alive():
-                raise EngineError("engine_closed", "The text engine is not running. Try again.", may_retry=True)
-            if len(self._arrived) + len(self._scheduler.waiting) >= self.config.max_waiting:
-                raise EngineError(
-                    "engine_busy",
-                    f"{self.config.max_waiting} requests are waiting already. Try again in a minute.",
-                    may_retry=True,
-                )
-            self._arrived.append(sequence)
-            self._changed.notify()
-        return ticket
+
+    def _refuse_if_not_serving(self) -> None:
+        if self._death is not None:
+            raise self._death
+        if self._is_closing or not self._thread.is_alive():
+            raise EngineError("engine_closed", "The text engine is not running. Try again.", may_retry=True)
 
     def _serve(self) -> None:
         try:
             while self._take_arrivals():
-                self._step()
+                self._serve_all()
             self._fail_everybody(
                 EngineError("engine_closed", "The text engine was stopped. Try again.", may_retry=True)
             )
@@ -156,120 +217,112 @@ class TextEngine:
     def _take_arrivals(self) -> bool:
         """Wait for work and queue it; False when the engine is being closed."""
         with self._changed:
-            if self._scheduler.is_idle:
+            if not self._at_work:
                 self._changed.wait_for(lambda: self._arrived or self._is_closing)
-            for sequence in self._arrived:
-                self._scheduler.add(sequence)
-            self._arrived.clear()
+            arrived, self._arrived = self._arrived, []
+            for net, sequence in arrived:
+                net.num_prompt_tokens += sequence.num_prompt_tokens
+                net.scheduler.add(sequence)
+                if net not in self._at_work:
+                    self._at_work.append(net)
             return not self._is_closing
 
     def _fail_everybody(self, error: EngineError) -> None:
         with self._changed:
             self._death = error
-            left = [*self._scheduler.sequences, *self._arrived]
+            left = [sequence for _, sequence in self._arrived]
             self._arrived.clear()
+        for net in self._at_work:
+            left += [*net.scheduler.running, *net.scheduler.waiting]
+        self._at_work.clear()
         for sequence in left:
             sequence.ticket.fail(error)
 
     @torch.inference_mode()
-    def _step(self) -> None:
-        """Let go of who must stop, read some prompts, write one token for each writer."""
-        for sequence in self._scheduler.sequences:
+    def _serve_all(self) -> None:
+        """One step of every net that has work."""
+        for net in self._at_work:
+            self._drop_ended(net)
+            self._step(net)
+        self._at_work = [net for net in self._at_work if not net.scheduler.is_idle]
+
+    def _drop_ended(self, net: ServedNet) -> None:
+        """Let go of who was cancelled or has no time left."""
+        candidates = list(net.scheduler.running)
+        now = time.monotonic()
+        if now >= self._next_waiting_check:
+            self._next_waiting_check = now + WAITING_CHECK_S
+            candidates += net.scheduler.waiting
+        for sequence in candidates:
             reason = sequence.ticket.stop_reason
             if reason is not None:
-                self._end(sequence, "cancelled" if reason == "cancelled" else "deadline")
-        plan = self._scheduler.plan()
-        failed: set[int] = set()
-        for chunk in plan.chunks:
-            if id(chunk.sequence) not in failed and not self._read(chunk):
-                failed.add(id(chunk.sequence))
-        if plan.writers:
-            self._write(plan.writers)
+                sequence.end("cancelled" if reason == "cancelled" else "deadline")
+                self._remove(net, sequence)
 
-    def _read(self, chunk: PromptChunk[Sampling]) -> bool:
-        """Read a piece of a prompt and, after the last piece, draw the first token; False if memory ran out."""
-        sequence = chunk.sequence
-        ids = torch.tensor(sequence.prompt_ids[chunk.start : chunk.end])
-        try:
-            logits = self.net.extend(ids, self._cache, sequence.slot, chunk.start)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self._run_out_of_memory(sequence)
-            return False
-        sequence.num_read = chunk.end
-        if sequence.is_prefilled:
-            self._accept(sequence, logits)
-        return True
-
-    def _write(self, writers: Sequence[Row]) -> None:
-        ids = torch.tensor([sequence.last_token for sequence in writers])
-        slots = [sequence.slot for sequence in writers]
-        positions = [len(sequence.prompt_ids) + sequence.num_tokens - 1 for sequence in writers]
-        try:
-            logits = self.net.step(ids, self._cache, slots, positions)  # (B, V)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # The newest goes; the others write this token again at the next step.
-            self._run_out_of_memory(writers[-1])
+    def _step(self, net: ServedNet) -> None:
+        """Read what the scheduler says, then write one token for everybody whose logits are there."""
+        scheduler = net.scheduler
+        chunks = scheduler.plan()
+        if not chunks:
             return
-        for sequence, own_logits in zip(writers, logits, strict=True):
-            self._accept(sequence, own_logits)
+        pieces = [
+            Piece(
+                ids=chunk.sequence.ids[chunk.start : chunk.end],
+                start=chunk.start,
+                blocks=chunk.sequence.table.blocks,
+                wants_logits=chunk.is_last,
+                adapter=chunk.sequence.table.adapter,
+            )
+            for chunk in chunks
+        ]
+        try:
+            with net.device:
+                logits = net.loaded.decoder.read(pieces)  # (M, V)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # The newest goes; what the others were to read is read again at the next step.
+            self._run_out_of_memory(net, max(scheduler.running, key=lambda sequence: sequence.arrival))
+            return
+        for chunk in chunks:
+            scheduler.advance(chunk)
+        writers = [chunk.sequence for chunk in chunks if chunk.is_last]
+        if writers:
+            self._write(net, writers, logits[:, : net.loaded.codec.vocab_size])
 
-    def _accept(self, sequence: Row, logits: Tensor) -> None:
-        sequence.accept(choose_token(logits, sequence.sampling, uniform_at(sequence.seed, sequence.num_tokens)))
-        if sequence.finish_reason is not None:
-            self._scheduler.remove(sequence)
+    def _write(self, net: ServedNet, writers: list[Row], logits: Tensor) -> None:
+        for sequence, choice in zip(writers, draw_tokens(logits, writers), strict=True):
+            error = choice if isinstance(choice, EngineError) else accept(sequence, choice)
+            if error is not None:
+                self._fail(net, sequence, error)
+            elif sequence.finish_reason is not None:
+                self._remove(net, sequence)
+        net.num_written_tokens += len(writers)
 
-    def _end(self, sequence: Row, reason: FinishReason) -> None:
-        self._scheduler.remove(sequence)
-        sequence.end(reason)
+    def _fail(self, net: ServedNet, sequence: Row, error: EngineError) -> None:
+        sequence.ticket.fail(error)
+        self._remove(net, sequence)
 
-    def _run_out_of_memory(self, sequence: Row) -> None:
-        logger.warning("out of memory with %d sequences on the device", len(self._scheduler.running))
-        self._scheduler.remove(sequence)
-        sequence.ticket.fail(
+    def _remove(self, net: ServedNet, sequence: Row) -> None:
+        net.num_cached_tokens += sequence.num_cached_tokens
+        net.scheduler.remove(sequence)
+        self._nets.give_back(net)
+
+    def _run_out_of_memory(self, net: ServedNet, sequence: Row) -> None:
+        logger.warning("out of memory with %d sequences on the device", len(net.scheduler.running))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._fail(
+            net,
+            sequence,
             EngineError(
                 "out_of_memory",
-                "The device ran out of memory. Ask for fewer tokens, or let the operator lower num_slots.",
+                "The device ran out of memory. Ask for fewer tokens, or let the operator lower max_running.",
                 may_retry=True,
-            )
+            ),
         )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on a CPU."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def fastest_dtype() -> torch.dtype:
-    """bfloat16 where the CPU multiplies it in hardware, else float32."""
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
-
-
-def sizes_for(dtype: torch.dtype) -> EngineConfig:
-    """Every product runs over all slots: in float32 eight of them would make one writer alone twice as slow."""
-    return EngineConfig(num_slots=8 if dtype == torch.bfloat16 else 4)
-
-
-def load_text_engine(folder: Path, config: EngineConfig | None = None) -> TextEngine:
-    """An engine, not yet started, for a checkpoint folder.
-
-    Args:
-        config: `sizes_for` what the CPU does well if None.
-
-    Raises:
-        CheckpointError: the folder does not hold a whole text net of a family that is served here.
-    """
-    manifest = load_manifest(folder)
-    if (manifest.kind, manifest.family) != ("text", "decoder"):
-        raise CheckpointError(folder, f"is a {manifest.kind} net of the family {manifest.family!r}, expected a decoder")
-    try:
-        net = Decoder(DecoderConfig(**manifest.config))
-        codec = TextCodec.from_json(read_part(folder, manifest, TOKENIZER_PART))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(folder, f"config or tokenizer is wrong: {error}") from error
-    fill_net(net, load_tensors(folder, manifest, NET_PART), path=folder)
-    net.to(fastest_dtype())
-    return TextEngine(net, codec, config or sizes_for(net.dtype))

@@ -42,6 +42,11 @@ class Ticket(Generic[Item]):
             return "cancelled"
         return "deadline" if time.monotonic() >= self._deadline else None
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, 0 when it has passed."""
+        return max(0.0, self._deadline - time.monotonic())
+
     def cancel(self) -> None:
         """Ask the engine to end this request at the next step; calling twice is fine."""
         self._is_cancelled = True
