@@ -4,6 +4,7 @@ Pydantic models only. The API schema, the studio's form fields and the worker's 
 here; a limit is written once. Both worlds import this module; it imports neither.
 """
 
+import json
 import unicodedata
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -30,6 +31,9 @@ MAX_TEXT_TOKENS = 8192
 MAX_LOGPROBS = 20
 MAX_LOGIT_BIASES = 300
 MAX_SCHEMA_CHARS = 20_000
+MAX_SCHEMA_DEPTH = 64
+# Asked for through the API alone; the studio's form shows every other field.
+API_ONLY_FIELDS = frozenset({"history", "format", "is_truncatable", "logit_bias", "num_logprobs"})
 
 
 class Strict(BaseModel):
@@ -59,6 +63,17 @@ def _clean_prompt(prompt: str) -> str:
     if not any(_is_visible(char) for char in prompt):
         raise ValueError("write at least one visible character")
     return _without_controls(prompt)
+
+
+def _check_json(value: object, depth: int = 0) -> None:
+    """Refuse what a database cannot hold: U+0000, half a surrogate pair, nesting without end."""
+    if depth > MAX_SCHEMA_DEPTH:
+        raise ValueError(f"nest at most {MAX_SCHEMA_DEPTH} levels deep")
+    if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError("remove the characters U+0000 and U+D800 to U+DFFF: no text holds them")
+    children = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _check_json(child, depth + 1)
 
 
 class _Request(Strict):
@@ -214,6 +229,21 @@ class TextRequest(_Request):
         )
     )
 
+    @field_validator("json_schema")
+    @classmethod
+    def _schema_can_be_kept(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        _check_json(schema)
+        num_chars = len(json.dumps(schema))
+        if num_chars > MAX_SCHEMA_CHARS:
+            raise ValueError(f"shorten the schema from {num_chars} to at most {MAX_SCHEMA_CHARS} characters")
+        return schema
+
+    @property
+    def typed(self) -> str:
+        """All that its author wrote: the conversation, the prompt and the schema. This is what a screen reads."""
+        schema = "" if self.json_schema is None else json.dumps(self.json_schema, ensure_ascii=False)
+        return "\n".join([*(message.content for message in self.history), self.prompt, schema]).rstrip()
+
 
 class ImageRequest(_Request):
     """Checked parameters of one image job."""
@@ -249,6 +279,11 @@ class ImageRequest(_Request):
         description="Width and height of the file.",
         json_schema_extra={"unit": "px"},
     )
+
+    @property
+    def typed(self) -> str:
+        """All that its author wrote."""
+        return self.prompt
 
 
 GenerationRequest: TypeAlias = Annotated[TextRequest | ImageRequest, Field(discriminator="kind")]
@@ -380,3 +415,19 @@ class NetManifest(BaseModel):
     styles: dict[str, str] = Field(default_factory=dict)
     context_tokens: int = 0
     licences: list[str] = Field(default_factory=list)
+    source: dict[str, Any] = Field(default_factory=dict)
+
+
+class AdapterManifest(BaseModel):
+    """What stands in `adapter.json` beside a LoRA adapter; `base_sha256` is that of the net it was trained on."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    title: str = ""
+    base: str
+    base_sha256: str
+    rank: int = Field(ge=1)
+    alpha: float = Field(gt=0.0, allow_inf_nan=False)
+    targets: list[str]
+    sha256: str

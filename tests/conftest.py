@@ -126,6 +126,8 @@ def nets_dir(tmp_path: Path, settings: Any) -> Path:
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps({"name": name} | facts | manifest))
     settings.NETS_DIR = tmp_path / "nets"
+    settings.ADDED_NETS_DIR = tmp_path / "added"
+    settings.ADAPTERS_DIR = tmp_path / "adapters"
     return tmp_path / "nets"
 
 

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "webapp.jobs",
     "webapp.studio",
     "webapp.api",
+    "genworkers.tasks",  # for its management commands, which alone load nets
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -161,6 +162,8 @@ STORAGES = {
     },
 }
 NETS_DIR = ENV.nets_dir
+ADDED_NETS_DIR = DATA_DIR / "nets"  # written by `manage.py add_net`, as the next
+ADAPTERS_DIR = DATA_DIR / "adapters"
 AUTHORITY_DIR = DATA_DIR / "authority"
 
 LANGUAGE_CODE = "en-us"
