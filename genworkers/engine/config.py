@@ -14,12 +14,13 @@ class EngineConfig:
         memory_budget_bytes: what the weights and caches of all loaded nets may take together.
         cache_bytes: keys and values of one net; it gets more where this holds less than one whole context, and
             less where the budget does not allow it.
-        block_tokens: positions in one block of the cache; a prefix is shared in whole blocks.
+        block_tokens: positions in one block of the cache, a multiple of 16; a prefix is shared in whole blocks.
         max_running: sequences of one net that write or are being read at the same time.
         step_tokens: tokens of one step, those of prompts and those being written together. More reads prompts
             faster; fewer lets everybody else wait less for them.
         max_waiting: requests that one user may have waiting for one net before the next is refused.
-        precision: of the weights. Nets stored in bfloat16 lose nothing in "bfloat16".
+        precision: of the weights, and of the cache, which is "bfloat16" under "int8". Nets stored in bfloat16 lose
+            nothing in "bfloat16".
         num_threads: of a decoder on the CPU; 0 takes torch's number.
 
     Raises:
@@ -37,9 +38,11 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
-        for name in ("memory_budget_bytes", "cache_bytes", "block_tokens", "max_running", "max_waiting"):
+        for name in ("memory_budget_bytes", "cache_bytes", "max_running", "max_waiting"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.block_tokens < 1 or self.block_tokens % 16:
+            raise ValueError(f"block_tokens must be a multiple of 16, got {self.block_tokens}")
         if self.step_tokens < self.max_running:
             raise ValueError(f"step_tokens must be at least max_running {self.max_running}, got {self.step_tokens}")
         if self.num_threads < 0:

@@ -108,22 +108,23 @@ class LoadedNets:
         """
         if not name:
             return ""
-        facts = net.facts
-        if name not in facts.adapters:
-            known = ", ".join(sorted(facts.adapters)) or "none is installed"
-            raise EngineError("adapter_unknown", f"The net {facts.name!r} has no adapter {name!r}. It has: {known}.")
-        key = f"{name}@{facts.adapters[name][:16]}"  # one that is trained again is another one
+        base = net.facts.name
+        installed = self._source.adapters_of(base)
+        if name not in installed:
+            known = ", ".join(sorted(installed)) or "none is installed"
+            raise EngineError("adapter_unknown", f"The net {base!r} has no adapter {name!r}. It has: {known}.")
+        key = f"{name}@{installed[name][:16]}"  # one that is trained again is another one
         if key in net.adapters:
             return key
         with self._turn:
             if key not in net.adapters:
-                adapter = self._source.load_adapter(facts.name, name)
+                adapter = self._source.load_adapter(base, name)
                 try:
                     with net.device:
                         net.loaded.decoder.add_adapter(key, adapter.tensors, adapter.scale)
                 except ValueError as error:
                     raise EngineError(
-                        "adapter_broken", f"The adapter {name!r} does not fit the net {facts.name!r}: {error}."
+                        "adapter_broken", f"The adapter {name!r} does not fit the net {base!r}: {error}."
                     ) from error
                 net.adapters.add(key)
         return key

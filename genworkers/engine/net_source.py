@@ -17,13 +17,11 @@ class NetFacts:
     Args:
         sha256: of its checkpoint; a net that is replaced under the same name has another.
         num_bytes: memory that it takes once it is loaded: weights and cache.
-        adapters: name of each LoRA adapter that is installed for it, to the sha256 of its files.
     """
 
     name: str
     sha256: str
     num_bytes: int
-    adapters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,11 @@ class NetSource(Protocol):
             EngineError: `net_too_large` or `net_broken`.
         """
 
+    def adapters_of(self, name: str) -> Mapping[str, str]:
+        """The LoRA adapters that are installed for a net: their names to the sha256 of their weights."""
+
     def load_adapter(self, name: str, adapter: str) -> LoadedAdapter:
-        """Load one of `facts_of(name).adapters`.
+        """Load one of `adapters_of(name)`.
 
         Raises:
             EngineError: `adapter_broken`.

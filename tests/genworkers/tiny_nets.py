@@ -36,7 +36,11 @@ class TinyNets:
         """See `NetSource`."""
         if name not in self.decoders:
             raise EngineError("net_not_loaded", f"No net {name!r} is installed.")
-        return NetFacts(name, f"sha of {name}", self.num_bytes, dict.fromkeys(self.adapters, "1" * 64))
+        return NetFacts(name, f"sha of {name}", self.num_bytes)
+
+    def adapters_of(self, name: str) -> Mapping[str, str]:
+        """See `NetSource`."""
+        return dict.fromkeys(self.adapters, "1" * 64)
 
     def load(self, name: str) -> LoadedNet:
         """See `NetSource`."""
