@@ -56,7 +56,7 @@ class ErrorEnvelope(BaseModel):
 def envelope(error: AppError) -> dict[str, Any]:
     """The body that tells this error."""
     code, status = _code_and_status(error)
-    problems = [FieldProblem(**problem | {"field": param(problem["field"])}) for problem in error.problems]
+    problems = [FieldProblem(**problem | {"field": _as_sent(problem["field"])}) for problem in error.problems]
     default_type = "server_error" if status >= 500 else "invalid_request_error"
     body = ErrorBody(
         message="; ".join(map(_words, problems)) or error.message,
@@ -82,6 +82,10 @@ def _code_and_status(error: AppError) -> tuple[str, int]:
     if any(problem["code"] == "unsupported_parameter" for problem in error.problems):
         code = "unsupported_parameter"
     return code, 400 if status == 422 else status
+
+
+def _as_sent(field: str) -> str:
+    return "model" if field == "net" else param(field)
 
 
 def _words(problem: FieldProblem) -> str:

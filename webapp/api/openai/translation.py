@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from genworkers import contract
 from webapp.api.openai.bodies import ChatBody, ChatMessage, CompletionBody, GenerationBody, ResponseFormat
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request
+from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
 
 # Left out, OpenAI's API means these; the contract's own defaults are made for the studio.
 DEFAULTS: Mapping[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
@@ -190,7 +190,7 @@ def unsupported(field: str, value: Any) -> AppError:
         "field": field,
         "code": "unsupported_parameter",
         "message": "this cannot be done here; leave it out",
-        "value": value,
+        "value": echo(value),
         "allowed": "",
     }
     return AppError("unsupported_parameter", 400, f"{field} cannot be done here; leave it out.", problems=[problem])

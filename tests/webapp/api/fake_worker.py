@@ -1,0 +1,92 @@
+"""A worker without a net, in a thread of its own: takes the next text job and says what a script says."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from django.db import connection
+
+from genworkers import contract
+from webapp.jobs import events, services
+from webapp.jobs.models import Job
+
+Script = Sequence[contract.JobEvent]
+Ending = Callable[[services.Claim], object]
+WAIT_S = 10.0
+
+
+def piece(
+    text: str, num_tokens: int, *, index: int = 0, ends: str = "", logprobs: Sequence[contract.TokenLogprob] = ()
+) -> contract.TextPiece:
+    """One piece of a text whose prompt had seven tokens."""
+    return contract.TextPiece(
+        index=index,
+        text=text,
+        num_tokens=num_tokens,
+        num_prompt_tokens=7,
+        finish_reason=ends,
+        logprobs=list(logprobs),
+    )
+
+
+def succeed(claim: services.Claim) -> None:
+    """End well, with nothing kept."""
+    assert services.complete(claim, [])
+
+
+def fail(code: str, message: str) -> Ending:
+    """End badly."""
+    return lambda claim: services.finish(claim, Job.Status.FAILED, error_code=code, error_message=message)
+
+
+def block(claim: services.Claim) -> None:
+    """End withheld by a rule."""
+    services.finish(claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE)
+
+
+def lose(claim: services.Claim) -> None:
+    """Die, and leave the job to the next worker, when the watchers have had time to hear what was said."""
+    time.sleep(0.2)
+    services.requeue(claim.job, claim.fence, error_code="worker_lost")
+
+
+def go_on(claim: services.Claim) -> None:
+    """Leave the job running."""
+
+
+def work(*runs: tuple[Script, Ending]) -> Coroutine[Any, Any, Job]:
+    """Take the next job once for each run; say its script and end as it tells."""
+    return asyncio.to_thread(_work, runs)
+
+
+def _work(runs: Sequence[tuple[Script, Ending]]) -> Job:
+    for script, end in runs:
+        claim = services.claim(_wait_for(Job.Status.QUEUED).id, worker="fake")
+        assert claim is not None
+        events.publish(claim.job.id, claim.fence, [contract.Started(attempt=claim.job.attempt, num_steps=1, seed=1)])
+        for event in script:
+            events.publish(claim.job.id, claim.fence, [event])
+        end(claim)
+    job = Job.objects.latest("created_at")
+    connection.close()
+    return job
+
+
+def job_in(*statuses: Job.Status) -> Coroutine[Any, Any, Job]:
+    """The one job, as soon as it is in one of these states."""
+
+    def wait() -> Job:
+        job = _wait_for(*statuses)
+        connection.close()
+        return job
+
+    return asyncio.to_thread(wait)
+
+
+def _wait_for(*statuses: Job.Status) -> Job:
+    until = time.monotonic() + WAIT_S
+    while (job := Job.objects.filter(status__in=statuses).first()) is None:
+        assert time.monotonic() < until, f"no job became {statuses}: {Job.objects.values_list('status')}"
+        time.sleep(0.01)
+    return job
