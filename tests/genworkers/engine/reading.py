@@ -1,8 +1,10 @@
 """Ask a text engine and read what it writes."""
 
+import time
+
 from genworkers.contract import TextRequest
 from genworkers.engine.sequence import TextStep
-from genworkers.engine.text_engine import TextEngine
+from genworkers.engine.text_engine import NetStats, TextEngine
 from genworkers.engine.ticket import Ticket
 
 
@@ -30,3 +32,13 @@ def read_all(ticket: Ticket[TextStep]) -> list[TextStep]:
 def text_of(ticket: Ticket[TextStep]) -> str:
     """The whole text."""
     return "".join(step.text for step in read_all(ticket))
+
+
+def stats_at_rest(engine: TextEngine) -> NetStats:
+    """Of the one net, once nobody holds anything any more: a ticket ends a moment before its blocks are free."""
+    for _ in range(500):
+        (stats,) = engine.stats()
+        if not stats.num_running + stats.num_waiting:
+            return stats
+        time.sleep(0.01)
+    raise AssertionError(f"the engine does not come to rest: {stats}")

@@ -14,7 +14,7 @@ from genworkers.engine.errors import EngineError
 from genworkers.engine.text_engine import TextEngine
 from genworkers.nets.paged_decoder import Piece
 from genworkers.sampling.logits import Sampling, choose_token, uniform_at
-from tests.genworkers.engine.reading import ask, read_all, request, text_of
+from tests.genworkers.engine.reading import ask, read_all, request, stats_at_rest, text_of
 from tests.genworkers.tiny_decoder import PlainPagedDecoder
 from tests.genworkers.tiny_nets import CODEC, TinyNets, plain_decoder
 
@@ -86,7 +86,7 @@ def test_second_reading_of_a_prompt_is_saved(engine: TextEngine) -> None:
     assert [step.text for step in first] == [step.text for step in second]
     assert first[0].num_cached_tokens == 0
     assert second[0].num_cached_tokens == (second[0].num_prompt_tokens - 1) // 4 * 4
-    (stats,) = engine.stats()
+    stats = stats_at_rest(engine)
     assert stats.num_cached_tokens == second[0].num_cached_tokens
     assert stats.num_prompt_tokens == 2 * second[0].num_prompt_tokens
     assert (stats.num_running, stats.num_waiting, stats.num_free_blocks) == (0, 0, stats.num_blocks)
@@ -173,7 +173,7 @@ def test_cancelled_text_ends_and_frees_its_blocks(
     for ticket in tickets[1:4]:
         assert read_all(ticket)[-1].finish_reason in {"length", "stop"}
     assert text_of(ask(engine, request())) == plain_loop(decoder, request(), 0)
-    assert engine.stats()[0].num_free_blocks == decoder.num_blocks
+    assert stats_at_rest(engine).num_free_blocks == decoder.num_blocks
 
 
 def test_deadline_ends_a_text(engine: TextEngine, decoder: PlainPagedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
