@@ -1,5 +1,7 @@
 """/v1: what a body in OpenAI's words asks of a job, and how what is wrong with it is told. No worker is needed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,6 +246,19 @@ def test_the_text_nets_are_the_models(api: Client) -> None:
     for name in ("mosaic", "gpt-4o", "a/b"):
         unknown = api.get(f"/v1/models/{name}")
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_an_adapter_is_a_model_of_its_own(api: Client, settings: Any, tmp_path: Path) -> None:
+    settings.ADAPTERS_DIR = tmp_path
+    folder = tmp_path / NET / "pirate"
+    folder.mkdir(parents=True)
+    shas = {"base_sha256": "c" * 64, "sha256": "a" * 64}
+    facts = {"name": "pirate", "base": NET, "rank": 4, "alpha": 8.0, "targets": ["q"]}
+    (folder / "adapter.json").write_text(json.dumps(facts | shas))
+    pirate = api.get(f"/v1/models/{NET}:pirate").json()
+    assert (pirate["id"], pirate["system_fingerprint"]) == (f"{NET}:pirate", "c" * 64 + ":" + "a" * 64)
+    assert pirate["created"] > 1_700_000_000
+    assert len(api.get("/v1/models").json()["data"]) == 2
 
 
 @pytest.mark.parametrize(("method", "address", "status"), [("GET", "/v1/nowhere", 404), ("PUT", "/v1/models", 405)])

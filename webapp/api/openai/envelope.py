@@ -17,6 +17,7 @@ from webapp.errors import AppError
 
 # Our code to OpenAI's code and status.
 OPENAI_ERRORS = {
+    "adapter_unknown": ("model_not_found", 404),
     "net_unknown": ("model_not_found", 404),
     "prompt_blocked": ("content_filter", 400),
     "prompt_too_long": ("context_length_exceeded", 400),
@@ -25,14 +26,7 @@ OPENAI_ERRORS = {
 TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # A worker found these, and the request is to blame.
 CALLERS_MISTAKES = frozenset(
-    {
-        "adapter_unknown",
-        "invalid_request",
-        "logit_bias_unknown",
-        "net_too_large",
-        "prompt_too_long",
-        "schema_unsupported",
-    }
+    {"logit_bias_unknown", "no_token_allowed", "prompt_refused", "prompt_too_long", "schema_unsupported"}
 )
 NO_RETRY = {"x-should-retry": "false"}
 

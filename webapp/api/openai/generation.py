@@ -27,9 +27,9 @@ from webapp.api.auth import Caller
 from webapp.api.idempotency import Answer
 from webapp.api.openai.answers import Form, WholeText
 from webapp.api.openai.envelope import envelope, error_response
+from webapp.api.openai.model_list import fingerprint
 from webapp.api.openai.transcript import Delta, Transcript
 from webapp.api.openai.translation import Call
-from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 
 EARLY_S = 5.0
@@ -48,13 +48,12 @@ class _Head:
     job: dict[str, Any]
 
     def body(self, object_name: str) -> dict[str, Any]:
-        net = catalog.net(self.call.request.net)
         return {
             "id": self.form.id_prefix + self.job["id"],
             "object": object_name,
             "created": int(datetime.fromisoformat(self.job["created_at"]).timestamp()),
             "model": self.call.model,
-            "system_fingerprint": net.sha256 if net else "",
+            "system_fingerprint": fingerprint(self.call.request.net, self.call.request.adapter),
         }
 
 

@@ -1,5 +1,7 @@
-"""/v1/models: the text nets of this studio, by the names that `model` takes."""
+"""/v1/models: the text nets of this studio and their adapters, by the names that `model` takes."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -10,14 +12,14 @@ from webapp.errors import AppError
 
 
 class Model(BaseModel):
-    """A net that completions can name."""
+    """What completions can name."""
 
-    id: str = Field(description="the net's name", examples=["llama-tessera-text"])
+    id: str = Field(description="a net, or NET:ADAPTER", examples=["llama-tessera-text"])
     object: Literal["model"] = "model"
-    created: int = Field(description="not known here: 0")
+    created: int = Field(description="when it was put here, in seconds since 1970")
     owned_by: str
     context_tokens: int = Field(description="not in OpenAI's API: the most tokens of prompt and answer together")
-    system_fingerprint: str = Field(description="not in OpenAI's API: the SHA-256 of the net's checkpoint")
+    system_fingerprint: str = Field(description="not in OpenAI's API: as in the answers")
 
 
 class ModelList(BaseModel):
@@ -28,8 +30,8 @@ class ModelList(BaseModel):
 
 
 def models() -> list[Model]:
-    """Every text net."""
-    return [_model(net) for net in catalog.nets() if net.kind == "text"]
+    """Every text net, each followed by its adapters."""
+    return [model for net in catalog.nets() if net.kind == "text" for model in _models_of(net)]
 
 
 def model(model_id: str) -> Model:
@@ -46,7 +48,25 @@ def model(model_id: str) -> Model:
     return found
 
 
-def _model(net: NetManifest) -> Model:
-    return Model(
-        id=net.name, created=0, owned_by="tessera", context_tokens=net.context_tokens, system_fingerprint=net.sha256
-    )
+def fingerprint(net_name: str, adapter_name: str) -> str:
+    """The SHA-256 of the net's checkpoint, and after a colon that of the adapter; empty when the net is gone."""
+    net = catalog.net(net_name)
+    shas = [net.sha256] if net else []
+    shas += [adapter.sha256 for adapter in catalog.adapters_of(net_name) if adapter.name == adapter_name]
+    return ":".join(shas)
+
+
+def _models_of(net: NetManifest) -> Iterator[Model]:
+    for adapter in ("", *(one.name for one in catalog.adapters_of(net.name))):
+        folder = catalog.adapter_folder(net.name, adapter) if adapter else catalog.folder_of(net.name)
+        yield Model(
+            id=f"{net.name}:{adapter}" if adapter else net.name,
+            created=_put_here_at(folder),
+            owned_by="tessera",
+            context_tokens=net.context_tokens,
+            system_fingerprint=fingerprint(net.name, adapter),
+        )
+
+
+def _put_here_at(folder: Path | None) -> int:
+    return int(folder.stat().st_mtime) if folder is not None and folder.exists() else 0
