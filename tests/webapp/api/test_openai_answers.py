@@ -314,6 +314,15 @@ async def test_a_waiting_job_is_cancelled_when_the_client_goes_away(api: AsyncCa
     assert job.status == Job.Status.CANCELLED
 
 
+@pytest.mark.parametrize("patience_s", [0.0, 0.01, 0.02, 0.04, 0.08])
+async def test_a_client_that_leaves_at_once_leaves_no_job_behind(api: AsyncCaller, patience_s: float) -> None:
+    client = Client(api, CHAT)
+    await client.ask()
+    await asyncio.sleep(patience_s)
+    await client.hang_up()
+    assert not await Job.objects.filter(status=Job.Status.QUEUED).aexists()
+
+
 async def test_a_running_job_is_cancelled_when_the_reader_of_its_stream_goes_away(api: AsyncCaller) -> None:
     client = Client(api, CHAT | {"stream": True})
     await client.ask()

@@ -5,6 +5,7 @@ content_filter; one that withholds the result is an answer whose finish_reason i
 `refusal`. Errors found within EARLY_S have a status of their own, also for streams; later ones are told in the stream.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -28,7 +29,7 @@ from webapp.api.idempotency import Answer
 from webapp.api.openai.answers import Form, WholeText
 from webapp.api.openai.envelope import envelope, error_response
 from webapp.api.openai.model_list import fingerprint
-from webapp.api.openai.transcript import Delta, Transcript
+from webapp.api.openai.transcript import Delta, Transcript, cancel_job
 from webapp.api.openai.translation import Call
 from webapp.errors import AppError
 
@@ -67,7 +68,7 @@ async def answer_to(caller: Caller, call: Call, form: Form, *, key: str | None) 
     Raises:
         AppError: whatever `idempotency.submit` raises.
     """
-    submitted = await sync_to_async(_submit)(caller, call, key)
+    submitted = await _submitted(caller, call, key)
     job = submitted.body
     headers = {"X-Tessera-Job": job["id"], "x-request-id": job["id"], "Location": job["urls"]["self"]}
     headers |= ignored_header(call.ignored)
@@ -83,6 +84,18 @@ async def answer_to(caller: Caller, call: Call, form: Form, *, key: str | None) 
         return await _stream(head, transcript, headers)
     except AppError as error:
         return error_response(error, headers)
+
+
+async def _submitted(caller: Caller, call: Call, key: str | None) -> Answer:
+    """The job, or none at all: a client that leaves while it is being written down leaves nothing behind."""
+    submitting = asyncio.ensure_future(sync_to_async(_submit)(caller, call, key))
+    try:
+        return await asyncio.shield(submitting)
+    except asyncio.CancelledError:
+        left_behind = await submitting
+        if key is None:
+            await sync_to_async(cancel_job)(UUID(left_behind.body["id"]))
+        raise
 
 
 def _submit(caller: Caller, call: Call, key: str | None) -> Answer:

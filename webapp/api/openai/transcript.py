@@ -141,7 +141,7 @@ class Transcript:
                         yield delta
         finally:
             if not is_over and not self.is_kept:
-                await database_sync_to_async(_cancel)(self.job_id)
+                await database_sync_to_async(cancel_job)(self.job_id)
 
     def _ending(self, message: dict[str, Any]) -> tuple[str, str, str] | None:
         """State, code and message of a job that has ended."""
@@ -202,5 +202,6 @@ def _kept_texts(job_id: UUID) -> dict[int, _Kept]:
     return found
 
 
-def _cancel(job_id: UUID) -> None:
+def cancel_job(job_id: UUID) -> None:
+    """Stop a job that nobody waits for."""
     jobs_services.cancel(Job.objects.get(id=job_id))
