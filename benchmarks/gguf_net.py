@@ -1,5 +1,6 @@
 """A Llama checkpoint as `transformers` saves it, written as the GGUF file that llama.cpp reads."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quantize
 from safetensors.torch import load_file
-from transformers import LlamaConfig
 
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -29,27 +29,27 @@ FILE_TYPES = {
 
 def write_gguf(folder: Path, path: Path, kind: GGMLQuantizationType) -> None:
     """Write one file without a vocabulary; matrices in `kind` (F32 or Q8_0), norms in 32 bits."""
-    config = LlamaConfig.from_pretrained(folder)
-    head_width = config.hidden_size // config.num_attention_heads
+    config = json.loads((folder / "config.json").read_text())
+    num_heads, num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     writer = GGUFWriter(path, "llama")
     writer.add_file_type(FILE_TYPES[kind])
-    writer.add_vocab_size(config.vocab_size)
+    writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("no_vocab")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(head_width)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    heads_of = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(num_heads)
+    writer.add_head_count_kv(num_kv_heads)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_dimension_count(config["hidden_size"] // num_heads)
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    heads_of = {"attn_q": num_heads, "attn_k": num_kv_heads}
     for name, tensor in load_file(folder / "model.safetensors").items():
         own_name = gguf_name(name)
-        num_heads = heads_of.get(own_name.split(".")[-2])
+        num_rotated = heads_of.get(own_name.split(".")[-2], 0)
         values = tensor.float().numpy()
-        rows = interleaved(values, num_heads) if num_heads else values
+        rows = interleaved(values, num_rotated) if num_rotated else values
         if rows.ndim == 1:
             writer.add_tensor(own_name, rows)
         else:

@@ -1,4 +1,4 @@
-"""What the text benchmark compares with: `transformers` generate and llama.cpp, each as fast as its own defaults make it."""
+"""What the text benchmark compares with: `transformers` generate and llama.cpp, with the defaults of each."""
 
 import ctypes
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 Ids = list[int]
+# llama.cpp reports every layer that it loads.
+_SILENT = llama_cpp.llama_log_callback(lambda _level, _text, _user_data: None)
 
 
 class TransformersWriter:
@@ -79,9 +81,7 @@ class LlamaCppWriter:
         is_last = [position == len(prompts[of]) - 1 for _, position, of in rows]
         written: list[Ids] = [[token] for token in self._step(rows, is_last)]
         while len(written[0]) < num_tokens:
-            rows = [
-                (own[-1], len(prompts[of]) + len(own) - 1, of) for of, own in enumerate(written)
-            ]
+            rows = [(own[-1], len(prompts[of]) + len(own) - 1, of) for of, own in enumerate(written)]
             for own, token in zip(written, self._step(rows, [True] * len(rows)), strict=True):
                 own.append(token)
         return written
@@ -114,8 +114,3 @@ class LlamaCppWriter:
     def _likeliest(self, index: int) -> int:
         logits = llama_cpp.llama_get_logits_ith(self._context, index)
         return int(np.ctypeslib.as_array(logits, shape=(self._vocab_size,)).argmax())
-
-
-@llama_cpp.llama_log_callback
-def _SILENT(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:  # noqa: N802
-    """llama.cpp reports every layer that it loads."""

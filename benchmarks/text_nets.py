@@ -1,4 +1,4 @@
-"""The nets that the text benchmark runs: Llama shapes with random weights, saved once as everybody else's tools expect."""
+"""The nets that the text benchmark runs: Llama shapes with random weights, saved as all tools expect."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def save_net(shape: Shape, folder: Path) -> None:
         bos_token_id=None,
         eos_token_id=shape.vocab_size - 1,
     )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
     tokenizer_of(shape.vocab_size).save_pretrained(folder)
 
 

@@ -90,8 +90,13 @@ class EngineWriter:
 
     def submit(self, prompt: str, num_tokens: int, *, is_greedy: bool = True, user: str = "bench") -> Ticket[TextStep]:
         """Ask for exactly so many tokens; not greedy means drawn with the settings that the studio starts with."""
-        drawing = {"temperature": 0.0} if is_greedy else {}
-        request = TextRequest(prompt=prompt, format="raw", net=self._name, max_tokens=num_tokens, **drawing)
+        request = TextRequest(
+            prompt=prompt,
+            format="raw",
+            net=self._name,
+            max_tokens=num_tokens,
+            temperature=0.0 if is_greedy else TextRequest.model_fields["temperature"].default,
+        )
         return self._engine.submit(request, seed=1, deadline_s=DEADLINE_S, user=user)
 
     def write(self, prompt: str, num_tokens: int, *, is_greedy: bool = True) -> str:
@@ -131,13 +136,9 @@ def _check(steps: Sequence[TextStep], num_tokens: int) -> None:
         raise RuntimeError(f"{num_tokens} tokens were asked for, {steps[-1].num_tokens} came")
 
 
-def poisson_arrivals(
-    lengths: Sequence[int], prompts: Sequence[str], mean_gap_s: float, seed: int
-) -> list[Arrival]:
+def poisson_arrivals(lengths: Sequence[int], prompts: Sequence[str], mean_gap_s: float, seed: int) -> list[Arrival]:
     """Requests whose gaps are drawn from an exponential distribution; the first comes at once."""
     generator = torch.Generator().manual_seed(seed)
     gaps = torch.empty(len(lengths)).exponential_(1 / mean_gap_s, generator=generator)
     at_s = (gaps.cumsum(0) - gaps[0]).tolist()
-    return [
-        Arrival(at, prompt, num_tokens) for at, prompt, num_tokens in zip(at_s, prompts, lengths, strict=True)
-    ]
+    return [Arrival(at, prompt, num_tokens) for at, prompt, num_tokens in zip(at_s, prompts, lengths, strict=True)]

@@ -1,0 +1,65 @@
+"""One net, in memory of everybody who is compared: `transformers`, llama.cpp, our decoder and our engine."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from gguf import GGMLQuantizationType
+from transformers import PreTrainedTokenizerFast
+
+from benchmarks.gguf_net import write_gguf
+from benchmarks.text_baselines import LlamaCppWriter, TransformersWriter
+from benchmarks.text_nets import Shape, prompt_of, save_net, tokenizer_of
+from benchmarks.text_ours import BareWriter, EngineWriter
+from genworkers.engine.config import Precision
+from genworkers.importing.add_net import add_net
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+TRANSFORMERS = {"transformers float32": torch.float32, "transformers bfloat16": torch.bfloat16}
+LLAMA_CPP = {"llama.cpp F32": GGMLQuantizationType.F32, "llama.cpp Q8_0": GGMLQuantizationType.Q8_0}
+CROWD = 16
+LLAMA_CPP_CONTEXT_TOKENS = 640
+
+
+class Contestants:
+    """Saves the net of a shape in a folder and loads it for everybody; close it to have the memory back."""
+
+    def __init__(self, shape: Shape, folder: Path, num_threads: int) -> None:
+        source = folder / shape.name
+        save_net(shape, source)
+        ours = add_net(source, folder / "ours", f"llama-{shape.name.lower()}").folder
+        self._tokenizer: PreTrainedTokenizerFast = tokenizer_of(shape.vocab_size)
+        self._closing = ExitStack()
+        self.baselines: dict[str, TransformersWriter | LlamaCppWriter] = {
+            name: TransformersWriter(source, dtype) for name, dtype in TRANSFORMERS.items()
+        }
+        for name, kind in LLAMA_CPP.items():
+            path = source / f"{kind.name}.gguf"
+            write_gguf(source, path, kind)
+            writer = LlamaCppWriter(
+                path, num_sequences=CROWD, num_threads=num_threads, context_tokens=LLAMA_CPP_CONTEXT_TOKENS
+            )
+            self._closing.callback(writer.close)
+            self.baselines[name] = writer
+        self.decoders = {f"decoder {precision}": BareWriter(ours, precision, num_threads) for precision in PRECISIONS}
+        self.engines = {f"engine {precision}": EngineWriter(ours, precision, num_threads) for precision in PRECISIONS}
+        for engine in self.engines.values():
+            self._closing.callback(engine.close)
+
+    def __enter__(self) -> "Contestants":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    @property
+    def writers(self) -> dict[str, TransformersWriter | LlamaCppWriter | BareWriter]:
+        """Those that take and give token ids."""
+        return {**self.baselines, **self.decoders}
+
+    def prompt_ids(self, num_tokens: int, seed: int) -> list[int]:
+        """The ids of `prompt_of`."""
+        return [int(token) for token in self._tokenizer(prompt_of(num_tokens, seed)).input_ids]
