@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
 SPECIALS = (END, USER, ASSISTANT)
 Turn = tuple[str, str]  # role, content
+NOTHING = "(?!)"  # a pattern that is never found
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,18 @@ class TextCodec:
         self._steering_ids = {
             token_id for token_id, text in self._text_of_added.items() if chat is not None and text in chat.template
         }
-        control = [added[token_id] for token_id in sorted(self.special_ids | self._steering_ids)]
+        special = [added[token_id] for token_id in sorted(self.special_ids)]
+        steering = [added[token_id] for token_id in sorted(self._steering_ids)]
         if self._steering_ids:
             tokenizer.add_special_tokens(
                 [AddedToken(self._text_of_added[one], normalized=False, special=True) for one in self._steering_ids]
             )
         # Otherwise a user who types "<|end|>" would end their own prompt.
         tokenizer.encode_special_tokens = True
-        self._control_pattern = _pattern_of(control)
-        self._control_starts = sorted({token.content[0] for token in control})
+        self._special_pattern = _pattern_of(special)
+        self._steering_pattern = _pattern_of(steering)
+        self._control_pattern = _pattern_of([*special, *steering])
+        self._start_pattern = "|".join(sorted({re.escape(token.content[0]) for token in (*special, *steering)}))
         self._template = ChatTemplate(chat.template, chat.variables) if chat is not None and chat.template else None
 
     @classmethod
@@ -190,43 +195,46 @@ class TextCodec:
 
         Typed control tokens are wrapped in two characters that nobody typed, which leaves templates that look for
         them intact. As a template may also cut and join text, a second rendering, whose contents cannot hold any
-        control token at all, says which ones must come out; where they differ, the second one counts.
+        control token at all, says which ones must come out; where they differ, the second one counts. In what the
+        net itself said, tokens like "<think>" that are not declared special are left to its template.
         """
         everything = "".join(content for _, content in turns)
         unused = (char for char in map(chr, range(0xE000, 0x110000)) if char not in everything)
-        opening, closing = next(unused), next(unused)
-        starts = re.compile("|".join(map(re.escape, self._control_starts)) or "(?!)")
-        wrapped = [
-            {"role": role, "content": self._control_pattern.sub(rf"{opening}\g<0>{closing}", content)}
-            for role, content in turns
-        ]
-        broken = [
-            {"role": role, "content": opening + starts.sub(rf"\g<0>{opening}", content)} for role, content in turns
-        ]
-        texts = template.render([wrapped, broken])
-        typed = re.compile(
-            f"{opening}(?:{self._control_pattern.pattern})|(?:{self._control_pattern.pattern}){closing}"
-            f"|(?P<own>{self._control_pattern.pattern})"
+        opening, closing, breaker = next(unused), next(unused), next(unused)
+
+        def wrapped(role: str, content: str) -> str:
+            pattern = self._special_pattern if role == "assistant" else self._control_pattern
+            return re.sub(pattern, rf"{opening}\g<0>{closing}", content)
+
+        def broken(role: str, content: str) -> str:
+            kept = self._steering_pattern if role == "assistant" else NOTHING
+            apart = partial(re.sub, f"({kept})|({self._start_pattern})")
+            return breaker + apart(lambda found: found[1] or f"{breaker}{found[2]}{breaker}", content)
+
+        texts = template.render(
+            [[{"role": role, "content": way(role, content)} for role, content in turns] for way in (wrapped, broken)]
         )
-        splits: list[list[str]] = []
+        control = self._control_pattern
+        typed = re.compile(f"{opening}(?:{control})|(?:{control}){closing}|(?P<own>{control})")
+        marks = str.maketrans("", "", opening + closing + breaker)
+        ways: list[tuple[list[int], list[int]]] = []  # control ids, all ids
         for text in texts:
-            pieces = [""]  # text, control token, text, ..., text
+            control_ids: list[int] = []
+            ids: list[int] = []
             end = 0
             for found in typed.finditer(text):
                 if found["own"] is not None:
-                    pieces[-1] += text[end : found.start()]
-                    pieces += [found["own"], ""]
+                    control_ids.append(self._control_id_of(found["own"]))
+                    ids += [*self.encode(text[end : found.start()].translate(marks)), control_ids[-1]]
                     end = found.end()
-            pieces[-1] += text[end:]
-            splits.append(pieces)
-        chosen = splits[0] if splits[0][1::2] == splits[1][1::2] else splits[1]
-        ids: list[int] = []
-        for position, piece in enumerate(chosen):
-            if position % 2:
-                ids.append(self._id_of(piece.strip() if self._tokenizer.token_to_id(piece) is None else piece))
-            else:
-                ids += self.encode(piece.replace(opening, "").replace(closing, ""))
-        return ids
+            ways.append((control_ids, ids + self.encode(text[end:].translate(marks))))
+        first, second = ways
+        return first[1] if first[0] == second[0] else second[1]
+
+    def _control_id_of(self, found: str) -> int:
+        """The id of a control token that was found, perhaps with spaces around it."""
+        token_id = self._tokenizer.token_to_id(found)
+        return self._id_of(found.strip()) if token_id is None else int(token_id)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
@@ -298,16 +306,11 @@ def _plain_chat(turns: Sequence[Turn]) -> str:
     return "\n\n".join([*(f"{names[role]}{content}" for role, content in turns), "Assistant:"])
 
 
-def _pattern_of(tokens: Sequence[AddedToken]) -> re.Pattern[str]:
+def _pattern_of(tokens: Sequence[AddedToken]) -> str:
     """Finds the tokens, the longest first, and the spaces that those which ask for it swallow."""
     found = sorted(tokens, key=lambda token: len(token.content), reverse=True)
-    return re.compile(
-        "|".join(
-            (r"\s*" if token.lstrip else "") + re.escape(token.content) + (r"\s*" if token.rstrip else "")
-            for token in found
-        )
-        or "(?!)"
-    )
+    each = ((r"\s*" * token.lstrip) + re.escape(token.content) + (r"\s*" * token.rstrip) for token in found)
+    return "|".join(each) or NOTHING
 
 
 def _letters_of_bytes() -> dict[str, int]:

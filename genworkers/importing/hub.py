@@ -96,5 +96,5 @@ def _unreachable(name: str, error: Exception) -> HubError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     return HubError(
         f"{name} could not be fetched ({type(error).__name__}: {reason}). Without a network, download the checkpoint "
-        "elsewhere, copy its folder here and give the folder."
+        "elsewhere, copy its folder here and give the folder"
     )

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             else:
                 self._add_net(Path(source), options, origin=None)
         except (CheckpointError, hub.HubError, ValueError) as error:
-            raise CommandError(f"{str(error).removesuffix(chr(46))}. Nothing was added.") from error
+            raise CommandError(f"{error}. Nothing was added.") from error
         except OSError as error:
             raise CommandError(f"{error.filename or source}: {error.strerror or error}. Nothing was added.") from error
 
