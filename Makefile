@@ -8,10 +8,10 @@ UV = UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/uv pip compile --quiet --univ
 	--generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev up test check lint format types tree bench lock
+.PHONY: help install dev up test check lint format types tree bench bench-text lock
 
 help: ## list these
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 18
 
 install: ## what `make up` installs, without starting it
 	@$(PYTHON) scripts/install.py
@@ -43,12 +43,16 @@ format: dev ## put every file into the one format
 tree: dev ## redraw the tree in docs/ARCHITECTURE.md
 	@$(VENV)/python -m scripts.tree
 
-bench: dev ## measure text jobs from a client's side, and both engines
+bench: dev ## measure text jobs from a client's side, and the image engine
 	@$(VENV)/python -m benchmarks.bench_jobs
-	@$(VENV)/python -m benchmarks.bench_text
 	@$(VENV)/python -m benchmarks.bench_image
+
+bench-text: dev ## measure the text engine beside transformers and llama.cpp, which is compiled first (minutes)
+	@$(VENV)/pip install --quiet --require-hashes -r requirements/bench.txt
+	@$(VENV)/python -m benchmarks.bench_text $(BENCH_TEXT)
 
 lock: dev ## pin requirements/*.in anew (UPGRADE=--upgrade takes newer versions)
 	@$(VENV)/pip install --quiet uv==0.13.8
 	@$(UV) $(UPGRADE) requirements/runtime.in -o requirements/runtime.txt
 	@$(UV) $(UPGRADE) -c requirements/runtime.txt requirements/dev.in -o requirements/dev.txt
+	@$(UV) $(UPGRADE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
