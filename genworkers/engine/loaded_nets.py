@@ -82,6 +82,7 @@ class LoadedNets:
             net = self._borrow_loaded(facts)
             if net is not None:
                 return net
+            self._drop_replaced(name)
             if not self._make_room(facts.num_bytes, ticket):
                 return None
             loaded = self._source.load(name)
@@ -147,6 +148,12 @@ class LoadedNets:
             net.facts = facts
             self._nets.move_to_end(key)
             return net
+
+    def _drop_replaced(self, name: str) -> None:
+        """Forget idle nets of a name under which something else is installed now."""
+        with self._changed:
+            for key in [key for key, net in self._nets.items() if key[0] == name and not net.num_users]:
+                del self._nets[key]
 
     def _make_room(self, num_bytes: int, ticket: Ticket[TextStep]) -> bool:
         """Let idle nets go until so much more fits; False when the ticket ends first."""

@@ -21,7 +21,7 @@ from genworkers.engine.config import EngineConfig
 from genworkers.engine.sequence import Draw, TextSequence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk(Generic[Draw]):
     """Tokens start..end-1 of a sequence, to be read in this step."""
 
@@ -101,10 +101,11 @@ class Scheduler(Generic[Draw]):
         readers: dict[str, list[TextSequence[Draw]]] = {}
         begun: set[tuple[Chain, tuple[int, ...]]] = set()
         for sequence in self.running:
-            if sequence.num_unread > 1 and not self._join(sequence, begun):
+            num_tokens = len(sequence.ids)
+            if num_tokens - sequence.num_read > 1 and not self._join(sequence, begun):
                 continue
-            if sequence.num_unread == 1:
-                chunks.append(Chunk(sequence, sequence.num_read, len(sequence.ids)))
+            if num_tokens - sequence.num_read == 1:
+                chunks.append(Chunk(sequence, num_tokens - 1, num_tokens))
             else:
                 readers.setdefault(sequence.user, []).append(sequence)
         budget_tokens = self._config.step_tokens - len(chunks)
@@ -144,7 +145,8 @@ class Scheduler(Generic[Draw]):
 
     def _grow(self) -> None:
         """Make room for the next token of everybody who runs."""
-        for sequence in list(self.running):
+        size = self.pool.block_tokens
+        for sequence in [one for one in self.running if len(one.ids) > len(one.table.blocks) * size]:
             # Who has just been preempted, perhaps for itself, holds no blocks any more.
             while sequence.table.blocks and not self.pool.reserve(sequence.table, len(sequence.ids)):
                 self._preempt(self._newest_of_greediest())

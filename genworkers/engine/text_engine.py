@@ -241,17 +241,19 @@ class TextEngine:
     @torch.inference_mode()
     def _serve_all(self) -> None:
         """One step of every net that has work."""
+        now = time.monotonic()
+        is_waiting_due = now >= self._next_waiting_check
+        if is_waiting_due:
+            self._next_waiting_check = now + WAITING_CHECK_S
         for net in self._at_work:
-            self._drop_ended(net)
+            self._drop_ended(net, is_waiting_due)
             self._step(net)
         self._at_work = [net for net in self._at_work if not net.scheduler.is_idle]
 
-    def _drop_ended(self, net: ServedNet) -> None:
+    def _drop_ended(self, net: ServedNet, is_waiting_due: bool) -> None:
         """Let go of who was cancelled or has no time left."""
         candidates = list(net.scheduler.running)
-        now = time.monotonic()
-        if now >= self._next_waiting_check:
-            self._next_waiting_check = now + WAITING_CHECK_S
+        if is_waiting_due:
             candidates += net.scheduler.waiting
         for sequence in candidates:
             reason = sequence.ticket.stop_reason

@@ -9,7 +9,9 @@ import pytest
 
 from genworkers.checkpoints import CARD, MANIFEST, load_manifest, read_part
 from genworkers.contract import TextRequest
-from genworkers.engine.text_engine import TextEngine, load_text_engine
+from genworkers.engine.config import EngineConfig
+from genworkers.engine.loading import Checkpoints
+from genworkers.engine.text_engine import TextEngine
 
 FOLDER = Path(__file__).resolve().parents[3] / "genworkers" / "weights" / "llama-tessera-text"
 
@@ -18,13 +20,14 @@ pytestmark = pytest.mark.skipif(not (FOLDER / MANIFEST).exists(), reason="the ch
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[TextEngine]:
-    with load_text_engine(FOLDER) as engine:
+    config = EngineConfig(num_threads=1, cache_bytes=32 * 2**20)
+    with TextEngine(Checkpoints({FOLDER.name: FOLDER}.get, lambda _: {}, config), config) as engine:
         yield engine
 
 
 def tell(engine: TextEngine, prompt: str, seed: int, max_tokens: int) -> str:
     request = TextRequest(prompt=prompt, max_tokens=max_tokens)
-    ticket = engine.submit(request, seed=seed, deadline_s=120)
+    ticket = engine.submit(request, seed=seed, deadline_s=120, user="ann")
     text = ""
     while not ticket.is_done:
         text += "".join(step.text for step in ticket.read(5.0))
@@ -71,7 +74,7 @@ def test_company_does_not_change_a_story(engine: TextEngine) -> None:
     prompt = "Write a story about an old lighthouse."
     alone = tell(engine, prompt, 3, 32)
     crowd = [TextRequest(prompt="a cat " * n, max_tokens=20 + n) for n in range(1, 12)]
-    tickets = [engine.submit(request, seed=n, deadline_s=120) for n, request in enumerate(crowd)]
+    tickets = [engine.submit(request, seed=n, deadline_s=120, user="crowd") for n, request in enumerate(crowd)]
     assert tell(engine, prompt, 3, 32) == alone
     for ticket in tickets:
         ticket.cancel()
