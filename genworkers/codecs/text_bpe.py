@@ -78,8 +78,14 @@ class TextCodec:
         self.chat = chat
         added: dict[int, AddedToken] = tokenizer.get_added_tokens_decoder()
         self._text_of_added = {token_id: token.content for token_id, token in added.items() if not token.special}
-        self.vocab_size: int = max(tokenizer.get_vocab().values(), default=-1) + 1
+        vocab = tokenizer.get_vocab()
+        self.vocab_size: int = max(vocab.values(), default=-1) + 1
         self.special_ids = frozenset(added) - self._text_of_added.keys()
+        foreign = set("".join(token for token, token_id in vocab.items() if token_id not in added)) - set(
+            _BYTE_OF_LETTER
+        )
+        if foreign:
+            raise ValueError(f"the tokenizer must be a byte-level BPE, but its tokens hold {sorted(foreign)[:5]}")
         if chat is None:
             self._user_id, self._assistant_id = self._id_of(USER), self._id_of(ASSISTANT)
             self.end_id = self._id_of(END)

@@ -95,7 +95,7 @@ def _special_tokens(*settings: dict[str, Any]) -> dict[str, str]:
 
 def _added_tokens(source: SourceFolder, settings: dict[str, Any]) -> Iterator[tuple[int, AddedToken]]:
     """Tokens that stand beside the vocabulary in the settings (newer) or in a file of their own (older)."""
-    entries: dict[str, Any] = settings.get("added_tokens_decoder") or {}
+    entries: dict[str, Any] = settings.get("added_tokens_decoder", {})
     texts = source.json("added_tokens.json") or {}
     if not isinstance(entries, dict):
         raise CheckpointError(source.path / SETTINGS, "added_tokens_decoder is not an object")
