@@ -7,6 +7,7 @@
 #include "matrix.h"
 
 constexpr int kChunk = 16;     // positions that lie together
+constexpr int kFetched = 3;    // chunks that are fetched ahead of the one that is read
 constexpr int kMostHeads = 4;  // query heads that share one reading of the keys
 
 // Keys and values of all blocks of all layers. C is float or Bfloat.
@@ -45,40 +46,50 @@ class Cache {
         return ((layer * chunks_ + at) * heads_ + head) * width_ * kChunk;
     }
 
+    // One chunk of one head into the processor's cache.
+    void fetch(const C *from) const {
+        for (int at = 0; at < width_ * kChunk; at += 64 / sizeof(C)) __builtin_prefetch(from + at, 0, 3);
+    }
+
     template <int H>
     void attend_together(int layer, const int32_t *blocks, int last, int head, const float *queries, float *scores,
                          float *mixed) const {
         const int chunks = last / kChunk + 1, room = chunks * kChunk;
         F16 peaks[H];
+#pragma GCC unroll 8
         for (int h = 0; h < H; h++) peaks[h] = F16{} - INFINITY;
         for (int chunk = 0; chunk < chunks; chunk++) {
             const C *keys = keys_.get() + place(layer, blocks, chunk, head);
+            if (chunk + kFetched < chunks) fetch(keys_.get() + place(layer, blocks, chunk + kFetched, head));
             F16 sums[H][4] = {};
             int d = 0;
             for (; d + 4 <= head_width_; d += 4)
+#pragma GCC unroll 8
                 for (int part = 0; part < 4; part++) {
                     const F16 key = load<F16>(keys + (d + part) * kChunk);
+#pragma GCC unroll 8
                     for (int h = 0; h < H; h++) sums[h][part] += queries[h * head_width_ + d + part] * key;
                 }
             for (; d < head_width_; d++)
+#pragma GCC unroll 8
                 for (int h = 0; h < H; h++) sums[h][0] += queries[h * head_width_ + d] * load<F16>(keys + d * kChunk);
             const int seen = last + 1 - chunk * kChunk;
+#pragma GCC unroll 8
             for (int h = 0; h < H; h++) {
                 F16 score = (sums[h][0] + sums[h][1]) + (sums[h][2] + sums[h][3]);
-                if (seen < kChunk)
-                    for (int lane = seen; lane < kChunk; lane++) score[lane] = -INFINITY;
+                if (seen < kChunk) score = only(score, seen, -INFINITY);
                 peaks[h] = largest(score, peaks[h]);
                 save(score, scores + h * room + chunk * kChunk);
             }
         }
         float shares[H];
+#pragma GCC unroll 8
         for (int h = 0; h < H; h++) {
             const F16 peak = F16{} + largest_of(peaks[h]);
             F16 sum = {};
             for (int at = 0; at < room; at += kChunk) {
                 F16 weight = exp(load<F16>(scores + h * room + at) - peak);
-                if (at + kChunk > last + 1)
-                    for (int lane = last + 1 - at; lane < kChunk; lane++) weight[lane] = 0.0f;
+                if (at + kChunk > last + 1) weight = only(weight, last + 1 - at, 0.0f);
                 sum += weight;
                 save(weight, scores + h * room + at);
             }
@@ -97,14 +108,19 @@ class Cache {
         F16 sums[H][P] = {};
         for (int chunk = 0; chunk < chunks; chunk++) {
             const C *values = values_.get() + place(layer, blocks, chunk, head) + part;
+            if (part == 0 && chunk + kFetched < chunks) fetch(values_.get() + place(layer, blocks, chunk + kFetched, head));
             const int seen = last + 1 - chunk * kChunk < kChunk ? last + 1 - chunk * kChunk : kChunk;
             for (int lane = 0; lane < seen; lane++)
+#pragma GCC unroll 8
                 for (int p = 0; p < P; p++) {
                     const F16 value = load<F16>(values + lane * width_ + p * 16);
+#pragma GCC unroll 8
                     for (int h = 0; h < H; h++) sums[h][p] += weights[h * room + chunk * kChunk + lane] * value;
                 }
         }
+#pragma GCC unroll 8
         for (int h = 0; h < H; h++)
+#pragma GCC unroll 8
             for (int p = 0; p < P; p++) {
                 const int begin = part + p * 16, count = head_width_ - begin < 16 ? head_width_ - begin : 16;
                 float lanes[16];

@@ -225,8 +225,7 @@ void Decoder::normalise(const Norm &norm, const float *row, int width, float *to
     }
     for (int i = 0; i < width; i += 16) {
         const int count = std::min(16, width - i);
-        F16 value = load_some(row + i, count) - mean;
-        for (int lane = count; lane < 16; lane++) value[lane] = 0.0f;
+        const F16 value = only(load_some(row + i, count) - mean, count, 0.0f);
         squares += value * value;
     }
     const float scale = 1.0f / std::sqrt(sum_of(squares) / width + sizes_.norm_eps);

@@ -103,7 +103,7 @@ class Decoder {
     size_t cache_bytes() const;
 
   private:
-    static constexpr int kMostRows = 256;  // read at a time; more come in turns
+    static constexpr int kMostRows = 128;  // read at a time, so that their numbers stay in the cache; more come in turns
     static constexpr int kMostRank = 512;
 
     struct Member {  // what each thread has for itself

@@ -169,14 +169,15 @@ inline void Matrix::unpack(int output, float *to) const {
 }
 
 // Puts the sums of one panel of one row where they belong; the last panel may hold more outputs than there are.
-inline void Matrix::write(const float *sums, int panel, const float *bias, bool is_added, float *to) const {
-    const int begin = panel * kPanel;
-    const int count = outputs_ - begin < kPanel ? outputs_ - begin : kPanel;
-    for (int i = 0; i < count; i++) {
-        float sum = sums[i];
-        if (storage_ == Storage::kInt8) sum *= scales_[begin + i];
-        if (bias) sum += bias[begin + i];
-        to[begin + i] = is_added ? to[begin + i] + sum : sum;
+[[gnu::noinline]] inline void Matrix::write(const float *sums, int panel, const float *bias, bool is_added, float *to) const {
+    for (int begin = panel * kPanel; begin < (panel + 1) * kPanel; begin += 16, sums += 16) {
+        const int count = outputs_ - begin < 16 ? outputs_ - begin : 16;
+        if (count <= 0) return;
+        F16 sum = load<F16>(sums);
+        if (storage_ == Storage::kInt8) sum *= load<F16>(scales_.data() + begin);
+        if (bias) sum += load_some(bias + begin, count);
+        if (is_added) sum += load_some(to + begin, count);
+        std::memcpy(to + begin, &sum, count * sizeof(float));
     }
 }
 
@@ -187,6 +188,7 @@ void Matrix::block_of_rows(const Activations &rows, int first_row, int panel, co
     const T *weights = reinterpret_cast<const T *>(weights_.get()) + static_cast<size_t>(panel) * inputs_ * kPanel;
     const float *inputs[R];
     Lanes even[R][2] = {}, odd[R][2] = {};
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) inputs[r] = rows.row(first_row + r);
     const int pairs = inputs_ / 2 * 2;
     for (int k = 0; k < pairs; k += 2, weights += 2 * kPanel) {
@@ -194,6 +196,7 @@ void Matrix::block_of_rows(const Activations &rows, int first_row, int panel, co
             __builtin_prefetch(reinterpret_cast<const uint8_t *>(weights) + kAhead + line, 0, 3);
         const Lanes even_left = load<Lanes>(weights), even_right = load<Lanes>(weights + kLanes);
         const Lanes odd_left = load<Lanes>(weights + kPanel), odd_right = load<Lanes>(weights + kPanel + kLanes);
+#pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const float first = inputs[r][k], second = inputs[r][k + 1];
             even[r][0] += first * even_left;
@@ -203,11 +206,13 @@ void Matrix::block_of_rows(const Activations &rows, int first_row, int panel, co
         }
     }
     if (pairs < inputs_) {
+#pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             even[r][0] += inputs[r][pairs] * load<Lanes>(weights);
             even[r][1] += inputs[r][pairs] * load<Lanes>(weights + kLanes);
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         float sums[kPanel];
         save(even[r][0] + odd[r][0], sums);

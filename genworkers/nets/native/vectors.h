@@ -6,6 +6,10 @@
 #include <cstring>
 
 #if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
 constexpr int kLanes = 16;  // floats in one register
 #else
 constexpr int kLanes = 8;
@@ -85,9 +89,30 @@ inline V load(const int8_t *from) {
     return __builtin_convertvector(__builtin_convertvector(bytes, typename Alike<V>::Integers), V);
 }
 
+#if defined(__AVX512F__)
+// GCC 12 makes six instructions of the general conversions; the machine has one for each.
+template <>
+inline F16 load<F16>(const Bfloat *from) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from));
+    return reinterpret_cast<F16>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+template <>
+inline F16 load<F16>(const int8_t *from) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from));
+    return reinterpret_cast<F16>(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
+}
+#endif
+
 template <class V>
 inline void save(V vector, float *to) {
     std::memcpy(to, &vector, sizeof(V));
+}
+
+// The first `count` lanes, the others replaced.
+inline F16 only(F16 vector, int count, float other) {
+    constexpr I16 kNumbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return kNumbers < count ? vector : F16{} + other;
 }
 
 inline F16 largest(F16 a, F16 b) { return a > b ? a : b; }
