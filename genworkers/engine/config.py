@@ -31,7 +31,7 @@ class EngineConfig:
     cache_bytes: int = 256 * 2**20
     block_tokens: int = 16
     max_running: int = 64
-    step_tokens: int = 256
+    step_tokens: int = 128
     max_waiting: int = 256
     precision: Precision = "bfloat16"
     num_threads: int = 0
