@@ -239,7 +239,7 @@ class TextRequest(_Request):
         return schema
 
     @property
-    def typed(self) -> str:
+    def typed_text(self) -> str:
         """All that its author wrote: the conversation, the prompt and the schema. This is what a screen reads."""
         schema = "" if self.json_schema is None else json.dumps(self.json_schema, ensure_ascii=False)
         return "\n".join([*(message.content for message in self.history), self.prompt, schema]).rstrip()
@@ -281,7 +281,7 @@ class ImageRequest(_Request):
     )
 
     @property
-    def typed(self) -> str:
+    def typed_text(self) -> str:
         """All that its author wrote."""
         return self.prompt
 

@@ -15,6 +15,7 @@ from django.conf import settings  # noqa: E402  (after django.setup, as everythi
 
 from genworkers import contract  # noqa: E402
 from genworkers.checkpoints import CheckpointError  # noqa: E402
+from genworkers.engine.errors import EngineError  # noqa: E402
 from genworkers.tasks import engines, image, leases, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
 
@@ -32,7 +33,7 @@ def load_engines(instance: Any, **_: Any) -> None:
             continue
         try:
             names = engines.load(kind)
-        except CheckpointError as error:
+        except (CheckpointError, EngineError) as error:
             raise SystemExit(f"A net cannot be loaded: {error}") from error
         if not names:
             log.warning("no_net_installed", kind=kind, folder=str(settings.NETS_DIR))

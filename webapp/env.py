@@ -6,7 +6,7 @@ A wrong value stops the start and is named. `TESSERA_X_FILE` names a file that h
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -42,6 +42,15 @@ class Environment(BaseSettings):
     max_attempts: int = Field(3, ge=1, le=10, description="How often a job whose worker died is run.")
     max_queued_jobs: int = Field(500, ge=1, le=100_000, description="More waiting jobs of a kind are refused.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of each net; 0: half of the cores, at most 4.")
+    text_memory_gb: float = Field(
+        0.0,
+        ge=0.0,
+        le=1e5,
+        description="Weights and caches of all text nets together, in GiB; 0: a quarter of the memory.",
+    )
+    text_precision: Literal["float32", "bfloat16", "int8"] = Field(
+        "bfloat16", description="Of the weights of text nets; int8 is fastest."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
 
 

@@ -61,7 +61,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webapp.middleware.ContentSecurityPolicyMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.middleware.StaticFilesMiddleware",
     "webapp.api.middleware.ApiMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -178,6 +178,8 @@ MAX_QUEUED_JOBS = ENV.max_queued_jobs
 ENGINE_SLOTS = {"text": 16, "image": 8}
 # The text and the image worker share the machine, and nets of ten million weights gain nothing from many threads.
 ENGINE_THREADS = ENV.threads or min(4, max(1, (os.cpu_count() or 1) // 2))
+TEXT_MEMORY_BYTES = int(ENV.text_memory_gb * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+TEXT_PRECISION = ENV.text_precision
 
 # Celery's defaults lose work: ack on receipt, prefetch of four, results kept. See docs/ARCHITECTURE.md.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

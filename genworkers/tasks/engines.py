@@ -1,58 +1,73 @@
-"""The engines of this worker process, one per net, loaded before the first task and closed after the last."""
+"""The engines of this worker process: one for all text nets, loaded when they are asked for, and one per image net."""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from django.conf import settings
 
 from genworkers import contract
+from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine, load_image_engine
-from genworkers.engine.text_engine import TextEngine, load_text_engine
+from genworkers.engine.loading import Checkpoints
+from genworkers.engine.text_engine import TextEngine
 from webapp.catalog import selectors as catalog
 
-_text: dict[str, TextEngine] = {}
+_text: list[TextEngine] = []
 _image: dict[str, ImageEngine] = {}
 
 
 def load(kind: contract.Kind) -> list[str]:
-    """Load and start an engine for every installed net of a kind.
+    """Start the engines of a kind. Nets of the house are loaded now, added text nets when they are first asked for.
 
     Returns:
-        The names of the nets that are now served.
+        The names of the nets that are now loaded.
 
     Raises:
-        CheckpointError: a checkpoint is missing, truncated or not what its manifest says.
+        CheckpointError: an image net is missing, truncated or not what its manifest says.
+        EngineError: a text net of the house cannot be loaded.
     """
     names = [net.name for net in catalog.nets() if net.kind == kind]
-    for name in names:
-        folder = settings.NETS_DIR / name
-        if kind == "text":
-            _text[name] = load_text_engine(folder)
-            _text[name].start()
-        else:
-            _image[name] = load_image_engine(folder)
+    if kind == "image":
+        for name in names:
+            _image[name] = load_image_engine(settings.NETS_DIR / name)
             _image[name].start()
+        return names
+    config = EngineConfig(
+        memory_budget_bytes=settings.TEXT_MEMORY_BYTES,
+        precision=settings.TEXT_PRECISION,
+        num_threads=settings.ENGINE_THREADS,
+    )
+    engine = TextEngine(Checkpoints(catalog.folder_of, _adapter_folders, config), config)
+    engine.start()
+    _text.append(engine)
+    names = [name for name in names if (settings.NETS_DIR / name).is_dir()]
+    for name in names:
+        engine.load(name)
     return names
 
 
-def text_engine(net: str) -> TextEngine:
-    """The running engine of a text net; an EngineError when this worker does not serve it."""
-    if net not in _text:
-        raise _not_served(net)
-    return _text[net]
+def text_engine() -> TextEngine:
+    """The running text engine; an EngineError when this worker serves no texts."""
+    if not _text:
+        raise EngineError("net_not_loaded", "This worker writes no texts. Start one with the queue `text`.")
+    return _text[0]
 
 
 def image_engine(net: str) -> ImageEngine:
     """The running engine of an image net; an EngineError when this worker does not serve it."""
     if net not in _image:
-        raise _not_served(net)
+        raise EngineError("net_not_loaded", f"No worker serves the net {net!r} any more. Choose another net.")
     return _image[net]
 
 
 def close() -> None:
     """Stop every engine thread."""
-    engines: list[TextEngine | ImageEngine] = [*_text.values(), *_image.values()]
+    engines: list[TextEngine | ImageEngine] = [*_text, *_image.values()]
     for engine in engines:
         engine.close()
 
 
-def _not_served(net: str) -> EngineError:
-    return EngineError("net_not_loaded", f"No worker serves the net {net!r} any more. Choose another net.")
+def _adapter_folders(net: str) -> Mapping[str, Path]:
+    folders = {one.name: catalog.adapter_folder(net, one.name) for one in catalog.adapters_of(net)}
+    return {name: folder for name, folder in folders.items() if folder is not None}

@@ -44,7 +44,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
         progress = {"step": steps[-1].step, "num_steps": request.num_steps} if steps else None
         return run.publish(*map(_preview, steps if run.may_show else []), progress=progress)
 
-    run.follow(ticket, report)
+    run.follow([ticket], report)
     return [
         run.draft(
             result.index,

@@ -70,7 +70,8 @@ class Run:
     def prompt_verdict(self) -> ScreenResult:
         """What the rules of the workspace, as they are when the job starts, say of the prompt."""
         job = self.claim.job
-        return rules.screen(job.prompt, workspace_id=job.workspace_id, stage="prompt")
+        typed = contract.GENERATION_REQUEST.validate_python(job.request).typed_text
+        return rules.screen(typed, workspace_id=job.workspace_id, stage="prompt")
 
     @property
     def may_show(self) -> bool:
@@ -88,26 +89,32 @@ class Run:
         """
         return events.publish(self.claim.job.id, self.claim.fence, messages, progress=progress).is_cancel_requested
 
-    def follow(self, ticket: Ticket[Any], report: Callable[[], bool]) -> None:
-        """Let `report` hand on what the engine made, until the ticket ends; holds the lease meanwhile.
+    def follow(self, tickets: Sequence[Ticket[Any]], report: Callable[[], bool]) -> None:
+        """Let `report` hand on what the engine made, until every ticket has ended; holds the lease meanwhile.
 
         Args:
-            report: reads the ticket and publishes; returns whether to cancel.
+            report: reads the tickets and publishes; returns whether to cancel.
 
         Raises:
             StoppedError: cancelled or past the deadline.
         """
-        with leases.held(self.claim, stop=ticket.cancel):
+
+        def stop() -> None:
+            for ticket in tickets:
+                ticket.cancel()
+
+        with leases.held(self.claim, stop=stop):
             try:
-                while not ticket.is_done:
+                while not all(ticket.is_done for ticket in tickets):
                     if report():
-                        ticket.cancel()
+                        stop()
             finally:
-                ticket.cancel()  # whatever went wrong here, the engine need not go on
+                stop()  # whatever went wrong here, the engine need not go on
         self.timings["engine_s"] = round(time.monotonic() - self.began, 4)
-        if ticket.finish_reason == "cancelled":
+        reasons = {ticket.finish_reason for ticket in tickets}
+        if "cancelled" in reasons:
             raise StoppedError(Job.Status.CANCELLED)
-        if ticket.finish_reason == "deadline":
+        if "deadline" in reasons:
             raise StoppedError(Job.Status.EXPIRED)
 
     @property

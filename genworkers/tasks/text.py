@@ -1,18 +1,22 @@
 """Text jobs: pass the words on as they come, screened, then sign and keep the whole."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from celery import Task, shared_task
 
 from genworkers import contract
 from genworkers.engine.errors import EngineError
+from genworkers.engine.sequence import TextStep
+from genworkers.engine.ticket import Ticket
 from genworkers.tasks import engines, lifecycle
 from genworkers.tasks.lifecycle import BlockedError, Run
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety import rules
 from webapp.safety.models import Action
+from webapp.safety.rules import ScreenResult
 
 FLUSH_S = 0.05
 POLL_S = 0.25
@@ -27,52 +31,107 @@ def generate_text(self: Task[[str], None], job_id: str) -> None:
     lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_write)
 
 
+@dataclass
+class GrowingText:
+    """One of the texts of a job: what the engine wrote so far, and whether watchers may see it."""
+
+    index: int
+    seed: int
+    ticket: Ticket[TextStep]
+    is_shown: bool
+    text: str = ""
+    newest: TextStep = field(default_factory=lambda: TextStep("", 0))
+
+    def grow(self, timeout_s: float, terms: Mapping[str, str]) -> contract.TextPiece | None:
+        """Take what is there and screen it; the piece to show, if any.
+
+        Raises:
+            BlockedError: the new words are refused.
+            EngineError: the engine could not go on.
+        """
+        steps = self.ticket.read(timeout_s)
+        if not steps:
+            return None
+        self.newest = steps[-1]
+        piece = "".join(step.text for step in steps)
+        self.text += piece
+        tail = rules.judge(self.text[-SCREEN_TAIL_CHARS:], terms, stage="output")
+        if tail.action == Action.BLOCK:
+            raise BlockedError(tail)
+        self.is_shown = self.is_shown and tail.action != Action.REVIEW
+        logprobs = [step.logprob for step in steps if step.logprob is not None]
+        if not self.is_shown or not (piece or logprobs or self.newest.finish_reason):
+            return None
+        return contract.TextPiece(
+            index=self.index,
+            text=piece,
+            num_tokens=self.newest.num_tokens,
+            num_prompt_tokens=self.newest.num_prompt_tokens,
+            finish_reason=self.newest.finish_reason or "",
+            logprobs=logprobs,
+        )
+
+    def verdict(self, terms: Mapping[str, str]) -> ScreenResult:
+        """What the rules say of the whole text.
+
+        Raises:
+            BlockedError: it is refused.
+        """
+        verdict = rules.judge(self.text, terms, stage="output")
+        if verdict.action == Action.BLOCK:
+            raise BlockedError(verdict)
+        return verdict
+
+
 def _write(run: Run) -> Sequence[ArtifactDraft]:
     job = run.claim.job
     request = contract.TextRequest.model_validate(job.request)
-    seed = job.request["seed"]
-    ticket = engines.text_engine(request.net).submit(request, seed=seed, deadline_s=run.deadline_s)
-    run.publish(contract.Started(attempt=job.attempt, num_steps=request.max_tokens, seed=seed))
+    seeds = [(job.request["seed"] + index) % (contract.MAX_SEED + 1) for index in range(request.num_texts)]
+    texts: list[GrowingText] = []
+    try:
+        for index, seed in enumerate(seeds):
+            ticket = engines.text_engine().submit(
+                request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id)
+            )
+            texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
+    except BaseException:
+        for text in texts:
+            text.ticket.cancel()
+        raise
+    num_steps = request.max_tokens * request.num_texts
+    run.publish(contract.Started(attempt=job.attempt, num_steps=num_steps, seed=seeds[0]))
     terms = rules.terms_of(job.workspace_id)
-    text = ""
-    num_tokens = 0
     last_flush = 0.0
 
     def report() -> bool:
-        nonlocal text, num_tokens, last_flush
+        nonlocal last_flush
         time.sleep(max(0.0, last_flush + FLUSH_S - time.monotonic()))
-        steps = ticket.read(POLL_S)
+        growing = [text for text in texts if not text.ticket.is_done]
+        # The texts of a job advance together: whoever has something is found with the first that is still growing.
+        pieces = [text.grow(0.0 if place else POLL_S, terms) for place, text in enumerate(growing)]
         last_flush = time.monotonic()
-        piece = "".join(step.text for step in steps)
-        if steps:
-            num_tokens = steps[-1].num_tokens
+        num_tokens = sum(text.newest.num_tokens for text in texts)
+        if num_tokens:
             run.timings.setdefault("first_token_s", round(last_flush - run.began, 4))
-        text += piece
-        tail = rules.judge(text[-SCREEN_TAIL_CHARS:], terms, stage="output")
-        if tail.action == Action.BLOCK:
-            raise BlockedError(tail)
-        progress = {"step": num_tokens, "num_steps": request.max_tokens, "num_tokens": num_tokens}
-        if not piece or not run.may_show or tail.action == Action.REVIEW:
-            return run.publish(progress=progress)
-        return run.publish(contract.TextPiece(text=piece, num_tokens=num_tokens), progress=progress)
+        progress = {"step": num_tokens, "num_steps": num_steps, "num_tokens": num_tokens}
+        return run.publish(*(piece for piece in pieces if piece is not None), progress=progress)
 
-    run.follow(ticket, report)
-    if not text:
+    run.follow([text.ticket for text in texts], report)
+    written = [text for text in texts if text.text]
+    if not written:
         raise EngineError(
             "nothing_written", "The net ended before the first word. Remove a stop string or change the seed."
         )
-    verdict = rules.judge(text, terms, stage="output")
-    if verdict.action == Action.BLOCK:
-        raise BlockedError(verdict)
     return [
         run.draft(
-            0,
-            data=text.encode(),
+            text.index,
+            data=text.text.encode(),
             media_type="text/plain; charset=utf-8",
-            seed=seed,
-            output_verdict=verdict,
-            num_tokens=num_tokens,
-            finish_reason=ticket.finish_reason or "",
-            excerpt=text[:EXCERPT_CHARS],
+            seed=text.seed,
+            output_verdict=text.verdict(terms),
+            num_tokens=text.newest.num_tokens,
+            finish_reason=text.ticket.finish_reason or "",
+            excerpt=text.text[:EXCERPT_CHARS],
         )
+        for text in written
     ]

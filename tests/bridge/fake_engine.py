@@ -18,7 +18,7 @@ class FakeEngine(Generic[Item]):
         self.tickets: list[Ticket[Item]] = []
 
     def submit(
-        self, request: contract.TextRequest | contract.ImageRequest, *, seed: int, deadline_s: float
+        self, request: contract.TextRequest | contract.ImageRequest, *, seed: int, deadline_s: float, user: str = ""
     ) -> Ticket[Item]:
         """A ticket on which the script has already said what it has to say."""
         ticket: Ticket[Item] = Ticket(deadline_s=deadline_s)

@@ -36,7 +36,7 @@ WORDS = [TextStep("Once ", 1, None), TextStep("upon a time.", 4, "stop")]
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     def put_in_place(engine: FakeEngine[Any]) -> FakeEngine[Any]:
-        monkeypatch.setattr(engines, "text_engine", lambda net: engine)
+        monkeypatch.setattr(engines, "text_engine", lambda: engine)
         monkeypatch.setattr(engines, "image_engine", lambda net: engine)
         return engine
 
@@ -72,6 +72,29 @@ def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serv
     assert data.decode() == "Once upon a time." == "".join(e.text for e in heard if isinstance(e, contract.TextPiece))
     report = provenance.read(data, "text/plain", sidecar)
     assert (report.state, report.is_ours) == ("valid", True)
+
+
+def test_a_job_of_several_texts_keeps_each_under_its_own_seed(serve: Serve, redis_client: Any) -> None:
+    engine = serve(FakeEngine(saying(WORDS)))
+    job = JobFactory.create()
+    job.request |= {"num_texts": 3, "seed": contract.MAX_SEED}
+    job.save()
+    assert run(job).status == Job.Status.SUCCEEDED
+    assert len(engine.tickets) == 3
+    artifacts = Artifact.objects.filter(job=job).order_by("index")
+    assert [(one.index, one.seed) for one in artifacts] == [(0, contract.MAX_SEED), (1, 0), (2, 1)]
+    pieces = [event for event in events_of(job, redis_client) if isinstance(event, contract.TextPiece)]
+    assert sorted(piece.index for piece in pieces) == [0, 1, 2]
+    assert {piece.finish_reason for piece in pieces} == {"stop"}
+
+
+def test_what_was_said_before_the_prompt_is_screened_too(serve: Serve) -> None:
+    serve(FakeEngine(saying(WORDS)))
+    job = JobFactory.create()
+    job.request |= {"history": [{"role": "user", "content": "a boat at sea"}]}
+    job.save()
+    BlockedTermFactory.create(workspace=job.workspace, term="boat", action="review")
+    assert run(job).status == Job.Status.HELD
 
 
 def test_an_image_job_shows_every_step_and_stores_every_picture_with_a_signed_thumbnail(

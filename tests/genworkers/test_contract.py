@@ -59,3 +59,35 @@ def test_control_characters_are_refused_in_prompts_and_stop_strings(text: str) -
 def test_a_stop_string_may_be_white_space() -> None:
     stop = ["\n\n", "\t", " ", "\u2028"]
     assert contract.TextRequest(prompt="a boat", stop=stop).stop == stop
+
+
+def test_a_schema_is_kept_as_it_is_and_belongs_to_what_was_typed() -> None:
+    schema = {"type": "object", "properties": {"name": {"enum": ["Zoë", "\U0001f6a3"]}}}
+    request = contract.TextRequest(
+        prompt="a boat", json_schema=schema, history=[contract.Message(role="user", content="hello")]
+    )
+    assert request.json_schema == schema
+    assert request.typed_text.startswith("hello\na boat\n{")
+    assert "Zoë" in request.typed_text
+    assert contract.TextRequest(prompt="a boat").typed_text == "a boat"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"a\x00": 1}, "U\\+0000"),
+        ({"a": ["\ud800"]}, "U\\+0000"),
+        ({"a": "x" * contract.MAX_SCHEMA_CHARS}, "shorten the schema from 20009"),
+    ],
+)
+def test_a_schema_that_cannot_be_kept_is_refused(schema: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        contract.TextRequest(prompt="a boat", json_schema=schema)
+
+
+def test_a_schema_without_end_is_refused() -> None:
+    schema: dict[str, object] = {}
+    for _ in range(900):
+        schema = {"items": schema}
+    with pytest.raises(ValidationError, match="at most 64 levels"):
+        contract.TextRequest(prompt="a boat", json_schema=schema)

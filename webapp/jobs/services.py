@@ -75,7 +75,7 @@ def submit(
             headers={"Retry-After": "60"},
         )
     seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
-    verdict = rules.screen(request.prompt, workspace_id=workspace.id, stage="prompt")
+    verdict = rules.screen(request.typed_text, workspace_id=workspace.id, stage="prompt")
     now = timezone.now()
     with transaction.atomic():
         job = Job.objects.create(
