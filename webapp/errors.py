@@ -64,11 +64,11 @@ def _range_in_words(field: FieldInfo) -> str:
         return " or ".join(str(value) for value in get_args(field.annotation)) + unit
     limits = _limits(field.metadata)
     words = _between(limits, "gt", "ge", "le", unit) or _between(limits, "", "min_length", "max_length", " characters")
-    if get_origin(field.annotation) is not list:
+    if get_origin(field.annotation) not in (list, dict):
         return words
-    (item,) = get_args(field.annotation)
+    item = get_args(field.annotation)[-1]
     item_words = _between(_limits(getattr(item, "__metadata__", ())), "", "min_length", "max_length", " characters")
-    return words.replace(" characters", f" texts of {item_words}")
+    return words.replace(" characters", f" texts of {item_words}" if item_words else " entries")
 
 
 def _limits(metadata: Iterable[object]) -> dict[str, Any]:

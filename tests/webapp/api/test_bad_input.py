@@ -57,23 +57,23 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         ({}, "kind", "union_tag_not_found", "text or image"),
         ({"kind": "film", "prompt": "x"}, "kind", "union_tag_invalid", "text or image"),
         ({"kind": ["text"], "prompt": "x"}, "kind", "union_tag_invalid", "text or image"),
-        ({"kind": "text"}, "prompt", "missing", "1 to 4000 characters"),
-        (TEXT | {"prompt": ""}, "prompt", "string_too_short", "1 to 4000 characters"),
-        (TEXT | {"prompt": " \n "}, "prompt", "value_error", "1 to 4000 characters"),
-        (TEXT | {"prompt": "\u200b\u200b"}, "prompt", "value_error", "1 to 4000 characters"),
-        (TEXT | {"prompt": "a\x00b"}, "prompt", "value_error", "1 to 4000 characters"),
-        (TEXT | {"prompt": "a\ud800b"}, "prompt", "string_unicode", "1 to 4000 characters"),
-        (TEXT | {"prompt": "x" * 4001}, "prompt", "string_too_long", "1 to 4000 characters"),
+        ({"kind": "text"}, "prompt", "missing", "1 to 32000 characters"),
+        (TEXT | {"prompt": ""}, "prompt", "string_too_short", "1 to 32000 characters"),
+        (TEXT | {"prompt": " \n "}, "prompt", "value_error", "1 to 32000 characters"),
+        (TEXT | {"prompt": "\u200b\u200b"}, "prompt", "value_error", "1 to 32000 characters"),
+        (TEXT | {"prompt": "a\x00b"}, "prompt", "value_error", "1 to 32000 characters"),
+        (TEXT | {"prompt": "a\ud800b"}, "prompt", "string_unicode", "1 to 32000 characters"),
+        (TEXT | {"prompt": "x" * 32_001}, "prompt", "string_too_long", "1 to 32000 characters"),
         (IMAGE | {"prompt": "x" * 501}, "prompt", "string_too_long", "1 to 500 characters"),
-        (TEXT | {"prompt": 17}, "prompt", "string_type", "1 to 4000 characters"),
-        (TEXT | {"prompt": None}, "prompt", "string_type", "1 to 4000 characters"),
+        (TEXT | {"prompt": 17}, "prompt", "string_type", "1 to 32000 characters"),
+        (TEXT | {"prompt": None}, "prompt", "string_type", "1 to 32000 characters"),
         (TEXT | {"seed": 2**63}, "seed", "less_than_equal", "0 to 9223372036854775807"),
         (TEXT | {"seed": -1}, "seed", "greater_than_equal", "0 to 9223372036854775807"),
         (TEXT | {"seed": "7"}, "seed", "int_type", "0 to 9223372036854775807"),
         (TEXT | {"seed": 1e300}, "seed", "int_type", "0 to 9223372036854775807"),
-        (TEXT | {"max_tokens": 0}, "max_tokens", "greater_than_equal", "1 to 1024 tokens"),
-        (TEXT | {"max_tokens": 1.5}, "max_tokens", "int_type", "1 to 1024 tokens"),
-        (TEXT | {"max_tokens": True}, "max_tokens", "int_type", "1 to 1024 tokens"),
+        (TEXT | {"max_tokens": 0}, "max_tokens", "greater_than_equal", "1 to 8192 tokens"),
+        (TEXT | {"max_tokens": 1.5}, "max_tokens", "int_type", "1 to 8192 tokens"),
+        (TEXT | {"max_tokens": True}, "max_tokens", "int_type", "1 to 8192 tokens"),
         (TEXT | {"temperature": 2.1}, "temperature", "less_than_equal", "0 to 2"),
         (TEXT | {"temperature": "hot"}, "temperature", "float_type", "0 to 2"),
         (TEXT | {"top_p": 0}, "top_p", "greater_than", "more than 0, at most 1"),
@@ -82,7 +82,7 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         (TEXT | {"stop": ["ok", ""]}, "stop.1", "string_too_short", "at most 8 texts of 1 to 100 characters"),
         (TEXT | {"stop": ["\x00"]}, "stop.0", "value_error", "at most 8 texts of 1 to 100 characters"),
         (TEXT | {"seed": 10**999}, "seed", "less_than_equal", "0 to 9223372036854775807"),
-        (TEXT | {"num_images": 2}, "num_images", "unknown_field", "one of prompt, seed, kind, net, max_tokens"),
+        (TEXT | {"num_images": 2}, "num_images", "unknown_field", "one of prompt, seed, kind, history"),
         (IMAGE | {"size_px": 513}, "size_px", "literal_error", "512 or 1024 px"),
         (IMAGE | {"num_images": 5}, "num_images", "less_than_equal", "1 to 4"),
         (IMAGE | {"style": "baroque"}, "style", "style_unknown", "one of flat"),
@@ -173,7 +173,7 @@ def test_a_body_that_is_too_large_is_refused(api: Client, num_bytes: int) -> Non
     before = all_rows()
     body = json.dumps(TEXT | {"prompt": ""})
     problem = assert_problem(post(api, body.replace('""', f'"{"x" * (num_bytes - len(body))}"')), 413, "body_too_large")
-    assert "65536" in problem["detail"]
+    assert str(contract.MAX_BODY_BYTES) in problem["detail"]
     assert all_rows() == before
 
 

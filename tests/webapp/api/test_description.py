@@ -35,7 +35,7 @@ def test_the_requests_are_the_contracts_own(description: Any) -> None:
     for model in (contract.TextRequest, contract.ImageRequest):
         assert schemas[model.__name__]["properties"].keys() == model.model_fields.keys()
         assert schemas[model.__name__]["additionalProperties"] is False
-    assert schemas["TextRequest"]["properties"]["max_tokens"]["maximum"] == 1024
+    assert schemas["TextRequest"]["properties"]["max_tokens"]["maximum"] == 8192
 
 
 def test_every_operation_is_told_and_lists_its_problems(description: Any) -> None:

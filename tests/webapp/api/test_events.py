@@ -85,7 +85,7 @@ async def test_the_stream_carries_the_log_and_ends_with_the_job(api: AsyncCaller
     messages = await follow(api, job)
     assert ids(messages) == [1, 2, 3]
     assert [message["event"] for message in messages] == ["queued", "text", "succeeded"]
-    assert messages[1]["data"] == {"kind": "text", "text": "w1\n\n", "num_tokens": 1}
+    assert messages[1]["data"] == piece(1).model_dump()
 
 
 async def test_what_happens_later_comes_in_the_same_stream(api: AsyncCaller, job: Job) -> None:

@@ -43,7 +43,7 @@ def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Clie
 
 
 def test_a_range_names_both_ends_and_the_unit() -> None:
-    assert parameters.allowed_of("text")["max_tokens"] == "1 to 1024 tokens"
+    assert parameters.allowed_of("text")["max_tokens"] == "1 to 8192 tokens"
     assert parameters.allowed_of("text")["top_p"] == "more than 0, at most 1"
     assert parameters.allowed_of("image")["size_px"] == "512 or 1024 px"
 
@@ -75,7 +75,7 @@ def test_every_field_reaches_the_request(ada: Client, membership: Membership) ->
         ("text-temperature", "2.1", "Out of range: you gave 2.1; allowed: 0 to 2. <code>less_than_equal</code>"),
         ("text-seed", "9223372036854775808", "allowed: 0 to 2⁶³ − 1"),
         ("text-seed", "-1", "you gave -1"),
-        ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 1024 tokens"),
+        ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 8192 tokens"),
         ("text-temperature", "0,8", "Write a number with a point, like 0.8: you gave 0,8; allowed: 0 to 2."),
         ("text-top_p", "nan", "allowed: more than 0, at most 1"),
         ("text-stop", "\n".join("abcdefghi"), "allowed: at most 8 texts of 1 to 100 characters"),
