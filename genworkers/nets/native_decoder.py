@@ -4,22 +4,22 @@
 """
 
 import ctypes
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from genworkers.nets.decoder import Decoder, DecoderConfig
+from genworkers.nets.decoder import DecoderConfig
 from genworkers.nets.layers import rotary_table
 from genworkers.nets.native_library import Rows, Sizes, load
+from genworkers.nets.paged_checks import check_cache, check_pieces, checked_tensors, low_rank_pairs, tensor_shapes
 from genworkers.nets.paged_decoder import Piece
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
 CHUNK_TOKENS = 16
-MOST_RANK = 512
 
 
 class NativePagedDecoder:
@@ -51,10 +51,7 @@ class NativePagedDecoder:
         num_threads: int = 0,
     ) -> None:
         self._handle: int | None = None
-        if num_blocks < 1:
-            raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
-        if block_tokens < 1 or block_tokens % CHUNK_TOKENS:
-            raise ValueError(f"block_tokens must be a multiple of {CHUNK_TOKENS}, got {block_tokens}")
+        check_cache(num_blocks, block_tokens, CHUNK_TOKENS)
         if precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
         if num_threads < 0:
@@ -74,9 +71,8 @@ class NativePagedDecoder:
         self._handle = self._library.tessera_new(ctypes.byref(sizes), cosines.data_ptr(), sines.data_ptr())
         if self._handle is None:
             raise MemoryError(f"no memory for a cache of {num_blocks} blocks")
-        with torch.device("meta"):
-            self._shapes = {name: tensor.shape for name, tensor in Decoder(config).state_dict().items()}
-        self._pack(iter(tensors.items()) if isinstance(tensors, Mapping) else iter(tensors))
+        self._shapes = tensor_shapes(config)
+        self._pack(tensors)
 
     @property
     def weights_bytes(self) -> int:
@@ -99,9 +95,11 @@ class NativePagedDecoder:
 
     def add_adapter(self, name: str, tensors: dict[str, Tensor], scale: float) -> None:
         """See `PagedDecoder`."""
-        layers = _adapter_layers(self._shapes, name, self._adapters, tensors)
+        if name in self._adapters:
+            raise ValueError(f"the adapter {name!r} exists already")
+        pairs = low_rank_pairs(self._shapes, tensors)
         number = self._library.tessera_add_adapter(self._open())
-        for path, (first, second) in layers.items():
+        for path, (first, second) in pairs.items():
             rank, inputs = first.shape
             code = self._library.tessera_set_adapter(
                 self._handle,
@@ -119,8 +117,7 @@ class NativePagedDecoder:
 
     def read(self, pieces: Sequence[Piece]) -> Tensor:
         """See `PagedDecoder`."""
-        for piece in pieces:
-            self._check(piece)
+        check_pieces(pieces, self.config, self.num_blocks, self.block_tokens, self._adapters)
         ids = torch.tensor([token for piece in pieces for token in piece.ids], dtype=torch.int32)
         positions = torch.tensor(
             [piece.start + i for piece in pieces for i in range(len(piece.ids))], dtype=torch.int32
@@ -151,32 +148,8 @@ class NativePagedDecoder:
             raise ValueError("the decoder was closed")
         return self._handle
 
-    def _check(self, piece: Piece) -> None:
-        """What the compiled code takes on trust."""
-        end = piece.start + len(piece.ids)
-        if not piece.ids:
-            raise ValueError("a piece must hold at least one token")
-        if piece.start < 0 or end > self.config.context_tokens:
-            raise ValueError(f"positions must be 0..{self.config.context_tokens - 1}, got {piece.start}..{end - 1}")
-        if min(piece.ids) < 0 or max(piece.ids) >= self.config.vocab_size:
-            raise ValueError(f"token ids must be 0..{self.config.vocab_size - 1}, got {list(piece.ids)}")
-        if len(piece.blocks) * self.block_tokens < end:
-            raise ValueError(f"{end} positions need more than {len(piece.blocks)} blocks of {self.block_tokens}")
-        if min(piece.blocks) < 0 or max(piece.blocks) >= self.num_blocks:
-            raise ValueError(f"blocks must be 0..{self.num_blocks - 1}, got {list(piece.blocks)}")
-        if piece.adapter not in self._adapters:
-            raise ValueError(f"no adapter {piece.adapter!r}; known are {sorted(self._adapters)[1:]}")
-
-    def _pack(self, tensors: Iterator[tuple[str, Tensor]]) -> None:
-        missing = set(self._shapes)
-        for name, tensor in tensors:
-            if name not in missing:
-                raise ValueError(f"tensor {name!r} is unknown or comes twice")
-            missing.remove(name)
-            if tensor.shape != self._shapes[name]:
-                raise ValueError(
-                    f"tensor {name!r} must have shape {list(self._shapes[name])}, got {list(tensor.shape)}"
-                )
+    def _pack(self, tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
+        for name, tensor in checked_tensors(self._shapes, tensors):
             is_bfloat = tensor.dtype == torch.bfloat16
             given = tensor.detach().to("cpu", torch.bfloat16 if is_bfloat else torch.float32).contiguous()
             rows, columns = given.shape if given.ndim == 2 else (1, given.numel())
@@ -184,8 +157,6 @@ class NativePagedDecoder:
                 self._handle, name.encode(), given.data_ptr(), int(is_bfloat), rows, columns
             )
             _refuse(code, name)
-        if missing:
-            raise ValueError(f"tensors are missing: {sorted(missing)}")
 
 
 def _refuse(code: int, name: str) -> None:
@@ -193,31 +164,6 @@ def _refuse(code: int, name: str) -> None:
         raise ValueError(f"tensor {name!r} has no place in this net")
     if code == 2:
         raise MemoryError(f"no memory for tensor {name!r}")
-
-
-def _adapter_layers(
-    shapes: Mapping[str, torch.Size], name: str, known: Mapping[str, int], tensors: Mapping[str, Tensor]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The two float32 matrices of each linear layer that an adapter changes, checked against the net's shapes."""
-    if name in known:
-        raise ValueError(f"the adapter {name!r} exists already")
-    layers = {}
-    for path in sorted({key.removesuffix(".lora_A").removesuffix(".lora_B") for key in tensors}):
-        shape = shapes.get(f"{path}.weight")
-        if not path.startswith("blocks.") or shape is None or len(shape) != 2 or path.endswith("value_embed"):
-            raise ValueError(f"{path!r} is not a linear layer of this net")
-        try:
-            first, second = tensors[f"{path}.lora_A"], tensors[f"{path}.lora_B"]
-        except KeyError as error:
-            raise ValueError(f"the adapter has no tensor {error}") from error
-        rank = first.shape[0]
-        if first.shape != (rank, shape[1]) or second.shape != (shape[0], rank) or not 1 <= rank <= MOST_RANK:
-            raise ValueError(
-                f"{path!r} needs matrices (rank, {shape[1]}) and ({shape[0]}, rank) with rank 1..{MOST_RANK}, "
-                f"got {list(first.shape)} and {list(second.shape)}"
-            )
-        layers[path] = first.detach().float().cpu().contiguous(), second.detach().float().cpu().contiguous()
-    return layers
 
 
 def _sizes(config: DecoderConfig, num_blocks: int, block_tokens: int, precision: Precision, num_threads: int) -> Sizes:
