@@ -1,11 +1,13 @@
-"""Turns an AppError raised by a view into a page, or into a fragment for an htmx request; forbids foreign content."""
+"""What wraps every view: an AppError becomes a page or a fragment, foreign content is forbidden, static files are served."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from webapp.errors import AppError
 
@@ -45,3 +47,29 @@ class AppErrorMiddleware(MiddlewareMixin):
         for name, value in exception.headers.items():
             response[name] = value
         return response
+
+
+class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise has no types
+    """WhiteNoise among asynchronous neighbours.
+
+    On its own it takes a thread for as long as a view waits, and a client that goes away while that thread starts
+    is never noticed by the view.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        super().__init__(get_response)
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Django's hook, for both kinds of server."""
+        answer: HttpResponseBase | Awaitable[HttpResponseBase] = super().__call__(request)
+        return _at_once(answer) if self._is_async and isinstance(answer, HttpResponseBase) else answer
+
+
+async def _at_once(response: HttpResponseBase) -> HttpResponseBase:
+    return response
