@@ -174,8 +174,8 @@ LEASE_S = ENV.lease_s
 DEADLINE_S = ENV.deadline_s
 MAX_ATTEMPTS = ENV.max_attempts
 MAX_QUEUED_JOBS = ENV.max_queued_jobs
-# How many jobs of a kind one worker runs at once: its task threads, which share one engine's batch.
-ENGINE_SLOTS = {"text": 16, "image": 8}
+# How many jobs of a kind run at once: the task threads of its workers, which share one engine's batch.
+ENGINE_SLOTS = {"text": ENV.text_slots, "image": ENV.image_slots}
 # The text and the image worker share the machine, and nets of ten million weights gain nothing from many threads.
 ENGINE_THREADS = ENV.threads or min(4, max(1, (os.cpu_count() or 1) // 2))
 TEXT_MEMORY_BYTES = int(ENV.text_memory_gb * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4

@@ -23,7 +23,6 @@ from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.jobs import services
 from webapp.jobs.models import Job
-from webapp.jobs.selectors import outbox
 from webapp.provenance import services as provenance
 from webapp.safety.models import Verdict
 
@@ -254,7 +253,7 @@ def test_a_worker_that_stops_hands_its_job_back_and_takes_no_more(
     serve(StopsAtOnce(saying(WORDS)))
     job = run(JobFactory.create())
     assert (job.status, job.attempt) == (Job.Status.QUEUED, 1)
-    assert list(outbox()) == [job]
+    assert job.dispatched_at is None
     assert redis_client.llen("text") == 0
     with pytest.raises(Reject):
         lifecycle.run(job.id, worker="w", work=lambda run: [])

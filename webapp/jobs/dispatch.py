@@ -10,14 +10,20 @@ from kombu.exceptions import OperationalError
 
 from genworkers import contract
 from webapp.celery import app
+from webapp.jobs.line import line_of
 from webapp.jobs.models import Job
 
 log = structlog.get_logger(__name__)
 
 
-def after_commit(job: Job) -> None:
-    """Send the job once its row is visible to workers; a broker that is down leaves it in the outbox."""
-    transaction.on_commit(lambda: send([job]), robust=True)
+def after_commit(kind: str) -> None:
+    """Send what is due once the rows are visible to workers; a broker that is down leaves it in the outbox."""
+    transaction.on_commit(lambda: send_due(kind), robust=True)
+
+
+def send_due(kind: str) -> int:
+    """Send the jobs whose turn it is: a new one, or one that another of its user's jobs has made room for."""
+    return send(line_of(kind).due)
 
 
 def has_messages(kind: contract.Kind) -> bool:
@@ -33,13 +39,17 @@ def has_messages(kind: contract.Kind) -> bool:
 
 
 def send(jobs: Iterable[Job]) -> int:
-    """Send each job's task and take it out of the outbox.
+    """Send each job's task and take it out of the outbox, unless somebody else has just done it.
 
     Returns:
         How many went out; stops at the first refusal, because the broker is down for all.
     """
     num_sent = 0
     for job in jobs:
+        seen = Job.objects.filter(id=job.id, status=Job.Status.QUEUED, dispatched_at=job.dispatched_at)
+        sent_at = timezone.now()
+        if not seen.update(dispatched_at=sent_at):
+            continue
         try:
             app.send_task(
                 contract.GENERATE_TASK_OF_KIND[job.kind],
@@ -50,7 +60,7 @@ def send(jobs: Iterable[Job]) -> int:
             )
         except OperationalError as error:
             log.warning("broker_unreachable", job_id=str(job.id), error=str(error))
+            Job.objects.filter(id=job.id, dispatched_at=sent_at).update(dispatched_at=job.dispatched_at)
             break
-        Job.objects.filter(id=job.id).update(dispatched_at=timezone.now())
         num_sent += 1
     return num_sent

@@ -1,15 +1,17 @@
 """Reads about jobs: who may watch, what waits, how long it will take."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
-from django.conf import settings
-from django.db.models import Avg, DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 
 from genworkers import contract
 from webapp.accounts.models import User
+from webapp.jobs.line import Line, line_of
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Workspace
 
@@ -45,26 +47,34 @@ def open_jobs_of(workspace: Workspace) -> QuerySet[Job]:
     return jobs_of(workspace).filter(status__in=Job.OPEN_STATUSES).order_by("created_at", "id")
 
 
-def num_queued(kind: str) -> int:
-    """How many jobs of a kind wait, over all workspaces."""
-    return Job.objects.filter(kind=kind, status=Job.Status.QUEUED).count()
+def num_queued(kind: str, user: User | None = None) -> int:
+    """How many jobs of a kind wait, over all workspaces; those of one user, if one is given."""
+    queued = Job.objects.filter(kind=kind, status=Job.Status.QUEUED)
+    return (queued if user is None else queued.filter(created_by=user)).count()
+
+
+def queue_states(jobs: Sequence[Job]) -> list[QueueState]:
+    """Where each job stands and when it should be done, from the run times of recent jobs of its kind."""
+    line = cache(line_of)
+    run_s = cache(_recent_run_s)
+    return [_queue_state(job, line, run_s) for job in jobs]
 
 
 def queue_state(job: Job) -> QueueState:
-    """Where the job stands and when it should be done, from the run times of recent jobs of its kind."""
+    """The same for one job."""
+    return queue_states([job])[0]
+
+
+def _queue_state(job: Job, line: Callable[[str], Line], recent_run_s: Callable[[str], float | None]) -> QueueState:
     if not job.is_open:
         return QueueState(0, None)
-    position = 0
-    if job.status == Job.Status.QUEUED:
-        came_before = Q(created_at__lt=job.created_at) | Q(created_at=job.created_at, id__lt=job.id)
-        position = 1 + Job.objects.filter(came_before, kind=job.kind, status=Job.Status.QUEUED).count()
-    run_s = _recent_run_s(job.kind)
-    if run_s is None:
-        return QueueState(position, None)
-    if job.started_at and job.status == Job.Status.RUNNING:
-        return QueueState(0, max(0.0, run_s - (timezone.now() - job.started_at).total_seconds()))
-    num_running = Job.objects.filter(kind=job.kind, status=Job.Status.RUNNING).count()
-    return QueueState(position, run_s * (1 + (position - 1 + num_running) / settings.ENGINE_SLOTS[job.kind]))
+    place = line(job.kind).places.get(job.id) if job.status == Job.Status.QUEUED else None
+    run_s = recent_run_s(job.kind)
+    if place is not None:
+        return QueueState(place.position, run_s and run_s * (1 + place.num_rounds))
+    if run_s is None or job.started_at is None:
+        return QueueState(0, None)
+    return QueueState(0, max(0.0, run_s - (timezone.now() - job.started_at).total_seconds()))
 
 
 def _recent_run_s(kind: str) -> float | None:
@@ -72,11 +82,6 @@ def _recent_run_s(kind: str) -> float | None:
     run_time = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
     mean = succeeded.annotate(run_time=run_time)[:RECENT_JOBS].aggregate(mean=Avg("run_time"))["mean"]
     return mean.total_seconds() if mean is not None else None
-
-
-def outbox() -> QuerySet[Job]:
-    """Queued jobs that were never sent, oldest first."""
-    return Job.objects.filter(status=Job.Status.QUEUED, dispatched_at__isnull=True).order_by("created_at")
 
 
 def unclaimed(kind: contract.Kind) -> QuerySet[Job]:

@@ -62,18 +62,12 @@ def submit(
         The job, queued; or blocked at once when a rule refuses the prompt.
 
     Raises:
-        AppError: forbidden, net_unknown, style_unknown, queue_full.
+        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, queue_full.
     """
     if not workspaces.may_generate(user, workspace.id):
         raise AppError("forbidden", 403, "Your role in this workspace may look, but not generate. Ask an owner.")
     _check_net(request)
-    if selectors.num_queued(request.kind) >= settings.MAX_QUEUED_JOBS:
-        raise AppError(
-            "queue_full",
-            429,
-            f"{settings.MAX_QUEUED_JOBS} {request.kind} jobs wait already. Try again in a minute.",
-            headers={"Retry-After": "60"},
-        )
+    _check_room(user, request.kind)
     seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
     verdict = rules.screen(request.typed_text, workspace_id=workspace.id, stage="prompt")
     now = timezone.now()
@@ -91,10 +85,21 @@ def submit(
         safety_services.record(job.id, [verdict])
         if job.status == Job.Status.QUEUED:
             transaction.on_commit(lambda: _tell(job, contract.Queued()), robust=True)
-            dispatch.after_commit(job)
+            dispatch.after_commit(job.kind)
         else:
             transaction.on_commit(lambda: _tell(job, contract.Blocked(message=BLOCKED_MESSAGE)), robust=True)
     return job
+
+
+def _check_room(user: User, kind: contract.Kind) -> None:
+    own_limit = max(1, settings.MAX_QUEUED_JOBS // 2)  # one person alone does not shut the door for the others
+    if selectors.num_queued(kind, user) >= own_limit:
+        waiting = f"{own_limit} of your {kind} jobs"
+    elif selectors.num_queued(kind) >= settings.MAX_QUEUED_JOBS:
+        waiting = f"{settings.MAX_QUEUED_JOBS} {kind} jobs"
+    else:
+        return
+    raise AppError("queue_full", 429, f"{waiting} wait already. Try again in a minute.", headers={"Retry-After": "60"})
 
 
 def _check_net(request: contract.TextRequest | contract.ImageRequest) -> None:
@@ -104,6 +109,10 @@ def _check_net(request: contract.TextRequest | contract.ImageRequest) -> None:
         raise _unknown("net", request.net, names)
     if isinstance(request, contract.ImageRequest) and request.style not in net.styles:
         raise _unknown("style", request.style, list(net.styles))
+    if isinstance(request, contract.TextRequest) and request.adapter:
+        adapters = [adapter.name for adapter in catalog.adapters_of(net.name)]
+        if request.adapter not in adapters:
+            raise _unknown("adapter", request.adapter, adapters)
 
 
 def _unknown(field: str, value: str, known: Sequence[str]) -> AppError:
@@ -188,6 +197,7 @@ def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> 
         if changed == 0:
             return False
         stored = [gallery_services.store(draft) for draft in drafts]
+        dispatch.after_commit(claim.job.kind)
     _tell_stored(claim, stored, is_held=is_held)
     return True
 
@@ -226,7 +236,7 @@ def requeue(job: Job, fence: int, *, error_code: str, is_clean: bool = False) ->
         queued = contract.Queued(attempt=job.attempt, reason=error_code)
         transaction.on_commit(lambda: _tell(job, queued, fence=fence + 1), robust=True)
         if not is_clean:
-            dispatch.after_commit(job)
+            dispatch.after_commit(job.kind)
     log.warning("job_requeued", job_id=str(job.id), attempt=job.attempt, reason=error_code)
     return True
 
@@ -279,6 +289,7 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
     if changed:
         newest_fence = Job.objects.values_list("fence", flat=True).get(id=job.id)
         _tell(job, _final_event(outcome, code, message), fence=newest_fence)
+        dispatch.after_commit(job.kind)
     return changed == 1
 
 

@@ -17,8 +17,8 @@ def reap() -> None:
 
 @shared_task(name="webapp.jobs.sweep_outbox")
 def sweep_outbox() -> None:
-    """Send what is queued and was never sent, or whose message is lost: sent, not claimed, and in no queue."""
-    dispatch.send(selectors.outbox())
+    """Send what is due and was never sent, or whose message is lost: sent, not claimed, and in no queue."""
     for kind in contract.KINDS:
+        dispatch.send_due(kind)
         if not dispatch.has_messages(kind):
             dispatch.send(selectors.unclaimed(kind))

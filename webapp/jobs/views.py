@@ -56,7 +56,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     workspace = current.enter_by_slug(request, user, slug)
     open_jobs = selectors.open_jobs_of(workspace)
     shown = list(open_jobs[:MAX_SHOWN_OPEN])
-    rows = [{"job": each, "state": selectors.queue_state(each)} for each in shown]
+    states = selectors.queue_states(shown)
+    rows = [{"job": each, "state": state} for each, state in zip(shown, states, strict=True)]
     num_open = open_jobs.count()
     context = {
         "rows": rows,

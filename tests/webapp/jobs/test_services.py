@@ -72,6 +72,20 @@ class TestSubmit:
         assert (caught.value.code, caught.value.http_status) == ("queue_full", 429)
         assert caught.value.headers["Retry-After"] == "60"
 
+    def test_one_person_cannot_fill_the_queue_for_the_others(self, settings: Settings) -> None:
+        settings.MAX_QUEUED_JOBS = 4
+        eager, other = MembershipFactory.create_batch(2)
+        submit(eager)
+        submit(eager)
+        with pytest.raises(AppError, match="2 of your text jobs wait already"):
+            submit(eager)
+        assert submit(other).status == Job.Status.QUEUED
+
+    def test_an_adapter_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(AppError, match="no adapter 'poet' here; none is installed") as caught:
+            submit(MembershipFactory.create(), adapter="poet")
+        assert (caught.value.code, caught.value.problems[0]["field"]) == ("adapter_unknown", "adapter")
+
     def test_a_blocked_prompt_is_recorded_and_never_sent(self, redis_client: Any) -> None:
         member = MembershipFactory.create()
         BlockedTermFactory.create(workspace=member.workspace, term="boat")
@@ -86,10 +100,11 @@ class TestSubmit:
         nobody = Celery("nobody", broker="redis://127.0.0.1:1/0")
         monkeypatch.setattr(dispatch, "app", nobody)
         job = submit(MembershipFactory.create())
-        assert list(selectors.outbox()) == [job]
+        outbox = Job.objects.filter(status=Job.Status.QUEUED, dispatched_at=None)
+        assert list(outbox) == [job]
         monkeypatch.undo()
         tasks.sweep_outbox()
-        assert list(selectors.outbox()) == []
+        assert not outbox.exists()
 
 
 @pytest.mark.django_db(transaction=True)
