@@ -1,4 +1,4 @@
-"""What wraps every view: an AppError becomes a page or a fragment, foreign content is forbidden, static files are served."""
+"""What wraps every view: errors become pages or fragments, foreign content is forbidden, static files are served."""
 
 from collections.abc import Awaitable, Callable
 
