@@ -48,22 +48,24 @@ def line_of(kind: str) -> Line:
     num_slots = settings.ENGINE_SLOTS[kind]
     share = share_of_a_user(num_slots, len(jobs_of))
     num_running = 0
-    waiting: list[tuple[bool, int, Job]] = []
+    sent: list[tuple[int, Job]] = []
+    unsent: list[tuple[int, Job]] = []
     for own in jobs_of.values():
-        for turn, job in enumerate(sorted(own, key=_is_to_be_sent)):  # stable: the oldest stay first
+        for turn, job in enumerate(sorted(own, key=_is_unsent)):  # stable: the oldest stay first
             if job.status == Job.Status.RUNNING:
                 num_running += 1
             else:
-                waiting.append((_is_to_be_sent(job), turn, job))
-    waiting.sort(key=lambda one: (one[0], one[1], one[2].created_at, one[2].id))
+                (unsent if _is_unsent(job) else sent).append((turn, job))
+    sent.sort(key=lambda one: one[1].dispatched_at or one[1].created_at)  # the broker keeps this order
+    unsent.sort(key=lambda one: (one[0], one[1].created_at, one[1].id))
     return Line(
         places={
             job.id: Place(place + 1, max((place + num_running) / num_slots, turn / share))
-            for place, (_, turn, job) in enumerate(waiting)
+            for place, (turn, job) in enumerate([*sent, *unsent])
         },
-        due=[job for is_to_be_sent, turn, job in waiting if is_to_be_sent and turn < share],
+        due=[job for turn, job in unsent if turn < share],
     )
 
 
-def _is_to_be_sent(job: Job) -> bool:
+def _is_unsent(job: Job) -> bool:
     return job.status == Job.Status.QUEUED and job.dispatched_at is None
