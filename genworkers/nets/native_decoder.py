@@ -4,8 +4,8 @@
 """
 
 import ctypes
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
 from typing import Literal, get_args
 
 import torch
@@ -118,28 +118,19 @@ class NativePagedDecoder:
     def read(self, pieces: Sequence[Piece]) -> Tensor:
         """See `PagedDecoder`."""
         check_pieces(pieces, self.config, self.num_blocks, self.block_tokens, self._adapters)
-        ids = torch.tensor([token for piece in pieces for token in piece.ids], dtype=torch.int32)
-        positions = torch.tensor(
-            [piece.start + i for piece in pieces for i in range(len(piece.ids))], dtype=torch.int32
-        )
-        starts = accumulate((len(piece.blocks) for piece in pieces), initial=0)
-        tables = torch.tensor(
-            [start for piece, start in zip(pieces, starts, strict=False) for _ in piece.ids], dtype=torch.int64
-        )
-        blocks = torch.tensor([block for piece in pieces for block in piece.blocks], dtype=torch.int32)
-        adapters = torch.tensor(
-            [self._adapters[piece.adapter] for piece in pieces for _ in piece.ids], dtype=torch.int32
-        )
-        ends = accumulate(len(piece.ids) for piece in pieces)
-        wanted = torch.tensor(
-            [end - 1 for piece, end in zip(pieces, ends, strict=True) if piece.wants_logits], dtype=torch.int32
-        )
+        ids, positions, tables, blocks, adapters, wanted = (array(kind) for kind in "iiqiii")
+        for piece in pieces:
+            num_tokens = len(piece.ids)
+            ids.extend(piece.ids)
+            positions.extend(range(piece.start, piece.start + num_tokens))
+            tables.extend([len(blocks)] * num_tokens)
+            blocks.extend(piece.blocks)
+            adapters.extend([self._adapters[piece.adapter]] * num_tokens)
+            if piece.wants_logits:
+                wanted.append(len(ids) - 1)
         logits = torch.empty(len(wanted), self.config.vocab_size)
-        rows = Rows(
-            len(ids),
-            len(wanted),
-            *(tensor.data_ptr() for tensor in (ids, positions, tables, blocks, adapters, wanted, logits)),
-        )
+        addresses = (numbers.buffer_info()[0] for numbers in (ids, positions, tables, blocks, adapters, wanted))
+        rows = Rows(len(ids), len(wanted), *addresses, logits.data_ptr())
         self._library.tessera_read(self._open(), ctypes.byref(rows))
         return logits
 
