@@ -5,6 +5,7 @@ here; a limit is written once. Both worlds import this module; it imports neithe
 """
 
 import json
+import re
 import unicodedata
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ MAX_STOP_STRINGS = 8
 MAX_TEXTS = 8
 MAX_TEXT_TOKENS = 8192
 MAX_LOGPROBS = 20
+PART_OF_CHARACTER = "bytes:"
 MAX_LOGIT_BIASES = 300
 MAX_SCHEMA_CHARS = 20_000
 MAX_SCHEMA_DEPTH = 64
@@ -307,8 +309,23 @@ class Started(Strict):
     seed: int
 
 
+def token_text(raw: bytes) -> str:
+    """A token as it is shown: its text, or `bytes:\\xf0\\x9f` where it ends or begins within a character."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return PART_OF_CHARACTER + "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def token_bytes(text: str) -> bytes:
+    """The bytes of a token that `token_text` has shown."""
+    if re.fullmatch(PART_OF_CHARACTER + r"(\\x[0-9a-f]{2})+", text):
+        return bytes.fromhex(text.removeprefix(PART_OF_CHARACTER).replace("\\x", ""))
+    return text.encode("utf-8")
+
+
 class TokenLogprob(Strict):
-    """One written token: its text, its log-probability in nats, and the likeliest tokens in its place."""
+    """One written token: its `token_text`, its log-probability in nats, and the likeliest tokens in its place."""
 
     token: str
     logprob: float

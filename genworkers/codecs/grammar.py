@@ -18,12 +18,11 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
 from genworkers.codecs.text_bpe import TextCodec
+from genworkers.contract import MAX_SCHEMA_CHARS, MAX_SCHEMA_DEPTH
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-MAX_SCHEMA_BYTES = 32_768
-MAX_SCHEMA_DEPTH = 60
 MAX_REMAINDERS = 10_000
 MAX_WORD_CHARS = 1_000
 MAX_PLACES_TRIED = 300
@@ -187,14 +186,14 @@ def _check_size(schema: Mapping[str, Any]) -> None:
     """Refuse what would take too long to even look at.
 
     Raises:
-        SchemaError: too many bytes, too deep, a long string, or a multipleOf that needs too many states.
+        SchemaError: too long, too deep, a long string, or a multipleOf that needs too many states.
     """
     try:
-        num_bytes = len(json.dumps(schema, allow_nan=False))
+        num_chars = len(json.dumps(schema, allow_nan=False))
     except (RecursionError, TypeError, ValueError) as error:
         raise SchemaError(f"#: is not JSON ({error})") from error
-    if num_bytes > MAX_SCHEMA_BYTES:
-        raise SchemaError(f"#: has {num_bytes} bytes, at most {MAX_SCHEMA_BYTES} are read")
+    if num_chars > MAX_SCHEMA_CHARS:
+        raise SchemaError(f"#: has {num_chars} characters, at most {MAX_SCHEMA_CHARS} are read")
     steps: list[Fraction] = []
     for place, depth, value in _walk(schema, "#", 0):
         if depth > MAX_SCHEMA_DEPTH:

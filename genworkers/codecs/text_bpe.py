@@ -75,6 +75,7 @@ class TextCodec:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
+        self._bytes_of: dict[int, bytes] = {}
         self.chat = chat
         added: dict[int, AddedToken] = tokenizer.get_added_tokens_decoder()
         self._text_of_added = {token_id: token.content for token_id, token in added.items() if not token.special}
@@ -252,6 +253,12 @@ class TextCodec:
         Raises:
             ValueError: the id is negative.
         """
+        known = self._bytes_of.get(token_id)
+        if known is None:
+            known = self._bytes_of[token_id] = self._look_up(token_id)
+        return known
+
+    def _look_up(self, token_id: int) -> bytes:
         if token_id in self._text_of_added:
             return self._text_of_added[token_id].encode()
         if token_id in self.special_ids:

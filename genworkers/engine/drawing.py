@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genworkers.codecs.grammar import Grammar, GrammarState, SchemaError
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import TextRequest, TokenLogprob
+from genworkers.contract import TextRequest, TokenLogprob, token_text
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextSequence
 from genworkers.sampling.logits import Choice, DrawError, Row, Sampling, choose_tokens, uniform_at
@@ -66,7 +66,7 @@ class Drawing:
         )
 
     def _name(self, token_id: int) -> str:
-        return self.codec.bytes_of(token_id).decode("utf-8", errors="backslashreplace")
+        return token_text(self.codec.bytes_of(token_id))
 
 
 def drawing_for(request: TextRequest, seed: int, ids: Sequence[int], codec: TextCodec) -> Drawing:

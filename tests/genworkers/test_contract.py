@@ -91,3 +91,18 @@ def test_a_schema_without_end_is_refused() -> None:
         schema = {"items": schema}
     with pytest.raises(ValidationError, match="at most 64 levels"):
         contract.TextRequest(prompt="a boat", json_schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b" caf", " caf"),
+        ("é🎈".encode(), "é🎈"),
+        (b"", ""),
+        (b"\xf0\x9f", "bytes:\\xf0\\x9f"),
+        (b"a\xc3", "bytes:\\x61\\xc3"),
+    ],
+)
+def test_a_token_is_shown_as_text_and_its_bytes_are_found_again(raw: bytes, text: str) -> None:
+    assert contract.token_text(raw) == text
+    assert contract.token_bytes(text) == raw

@@ -211,5 +211,4 @@ def _bounded(logprob: float) -> float:
 
 
 def _entry(token: str, logprob: float) -> dict[str, Any]:
-    whole = "\ufffd" not in token  # part of a character has no text of its own
-    return {"token": token, "logprob": _bounded(logprob), "bytes": list(token.encode()) if whole else None}
+    return {"token": token, "logprob": _bounded(logprob), "bytes": list(contract.token_bytes(token))}
