@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Django's hook."""
         source: str = options["source"]
+        torch.set_num_threads(settings.ENGINE_THREADS)
         try:
             if source.startswith(hub.PREFIX):
                 self._add_from_hub(source, options)
