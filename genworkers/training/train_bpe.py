@@ -1,10 +1,16 @@
 """Train the text net's tokenizer: `python -m genworkers.training.train_bpe --out runs/text/tokenizer.json`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from genworkers.codecs.text_bpe import train_bpe
-from genworkers.training.text_data import read_stories
+from genworkers.codecs.text_bpe import TextCodec, train_bpe
+from genworkers.training.text_data import Story, read_stories
+
+
+def bpe_of_stories(stories: Sequence[Story], vocab_size: int) -> TextCodec:
+    """Learn merges from the texts and their prompts."""
+    return train_bpe([text for story in stories for text in (story.text, *story.prompts)], vocab_size)
 
 
 def main() -> None:
@@ -16,8 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     stories = [story for story in read_stories(arguments.corpus) if not story.is_held_out]
-    texts = [text for story in stories for text in (story.text, *story.prompts)]
-    codec = train_bpe(texts, arguments.vocab_size)
+    codec = bpe_of_stories(stories, arguments.vocab_size)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     codec.save(arguments.out)
     num_chars = sum(len(story.text) for story in stories)

@@ -2,21 +2,22 @@
 
 import json
 import lzma
+import random
 from pathlib import Path
 
 import pytest
 
+from genworkers.training.text_batches import PADDING, Corpus, pack, padding_frac, to_batch
 from genworkers.training.text_data import (
     MIN_STORY_CHARS,
-    Corpus,
     Story,
     clean_text,
     is_held_out,
     rare_word_frac,
     read_stories,
     storybook_credits,
-    subjects_of,
 )
+from genworkers.training.text_prompts import asked_words, story_prompts, subjects_of, word_prompt_in
 from tests.genworkers.tiny_decoder import tiny_codec
 
 TALE = "Once upon a time, there was a brave little boat named Bo. " + "The boat sailed to a small island. " * 6
@@ -36,6 +37,10 @@ def folder(tmp_path: Path) -> Path:
         {"category": "bedtime", "prompt": "hard", "response": "Perspicacious obfuscation ululates hereby. " * 9},
         {"category": "bedtime", "prompt": "easy", "response": TALE},
         {"category": "sql", "prompt": "select", "response": TALE},
+        {"category": "scenes", "prompt": "script", "response": TALE + "\n\nTom: Ahoy!\n\nBo: Ahoy!"},
+        {"category": "scenes", "prompt": "Write a scene called `Bo`.", "response": "CHAPTER 1: BO\n\n" + TALE},
+        {"category": "paraphrase", "prompt": f"Rephrase this story:\n{TALE}", "response": "A boat sailed."},
+        {"category": "summaries", "prompt": f"Describe this story:\n{TALE}", "response": "Bo sails."},
     ]
     book: dict[str, object] = {
         "lang": "en",
@@ -52,12 +57,15 @@ def folder(tmp_path: Path) -> Path:
 
 def test_simple_stories_are_taken_and_others_left(folder: Path) -> None:
     stories = read_stories(folder)
-    assert [(story.source, story.key) for story in stories] == [
+    assert [(story.source, story.key) for story in stories if story.source != "descriptions"] == [
         ("bedtime", "easy"),
         ("child", "Tell the child-appropriate tale called `Bo`."),
+        ("paraphrase", f"Rephrase this story:\n{TALE}"),
+        ("scenes", "Write a scene called `Bo`."),
         ("storybooks", "7"),
+        ("summaries", f"Describe this story:\n{TALE}"),
     ]
-    assert all(len(story.text) >= MIN_STORY_CHARS for story in stories)
+    assert all(len(story.text) >= MIN_STORY_CHARS for story in stories if story.source in ("bedtime", "child"))
     assert storybook_credits(folder) == ["Too  tall, by A. Writer (African Storybook)"]
 
 
@@ -95,8 +103,60 @@ def test_batches_hold_every_story_once_and_nothing_longer_than_the_context() -> 
     batches = list(corpus.epoch(seed=3, batch_tokens=100))
     assert sum(map(len, batches)) == 60
     for batch in batches:
-        longest = max(len(ids) for ids, _ in batch)
+        assert all(len(row) == 1 for row in batch)
+        longest = max(len(ids) for [(ids, _)] in batch)
         assert longest <= 25
         assert len(batch) * longest <= 100 or len(batch) == 1
     assert list(corpus.epoch(3, 100)) == batches
     assert list(corpus.epoch(4, 100)) != batches
+
+
+def test_a_scene_is_asked_for_as_a_scene_and_has_no_chapter_line(folder: Path) -> None:
+    scene = next(story for story in read_stories(folder) if story.source == "scenes")
+    assert scene.text.startswith("Once upon a time")
+    assert not any("story" in prompt for prompt in scene.prompts)
+
+
+def test_a_passage_comes_with_the_prompts_of_its_task(folder: Path) -> None:
+    tasks = {story.source: story for story in read_stories(folder)}
+    assert f"Rephrase:\n{TALE.strip()}" in tasks["paraphrase"].prompts
+    assert f"Summarize:\n{TALE.strip()}" in tasks["summaries"].prompts
+    assert f"Describe this story:\n{TALE.strip()}" in tasks["summaries"].prompts
+
+
+def test_words_that_are_asked_for_stand_in_the_text() -> None:
+    text = "The curious fox crossed a frozen river and found a lantern under the willow. The fox kept the lantern."
+    for seed in range(20):
+        words = asked_words(text, {"found"}, random.Random(seed))
+        assert 2 <= len(words) <= 4
+        assert all(word in text and word != "found" for word in words)
+    assert asked_words("The fox ran.", set(), random.Random(0)) == []
+    prompts = story_prompts("Tell it.", "child", text, set())
+    assert " the words " in word_prompt_in(prompts)
+    assert word_prompt_in(prompts[:1]) == ""
+
+
+def test_packing_loses_nothing_and_marks_where_documents_end() -> None:
+    examples = [([5] * length, 1) for length in (9, 4, 7, 3, 2)]
+    rows = pack(examples, row_tokens=8)
+    assert sorted(len(ids) for row in rows for ids, _ in row) == [2, 3, 4, 7, 9]
+    assert [[len(ids) - 1 for ids, _ in row] for row in rows] == [[8], [3, 1], [6, 2]]
+    batch = to_batch(rows, pad_id=0, row_tokens=8)
+    assert batch.documents is not None
+    assert batch.positions is not None
+    assert batch.documents[1].tolist() == [0, 0, 0, 1, *[PADDING] * 4]
+    assert batch.positions[2].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert padding_frac([rows], row_tokens=8) == pytest.approx(4 / 24)
+
+
+def test_a_passage_that_does_not_fit_is_left_out() -> None:
+    stories = [Story("a", "summaries", ("Summarise:\n" + "boat " * 90,), "A boat."), Story("b", "child", ("x",), "y")]
+    assert [story.key for story in Corpus.build(tiny_codec(), stories, 48).stories] == ["b"]
+
+
+def test_the_opening_of_a_story_is_asked_for_as_a_description(folder: Path) -> None:
+    descriptions = [story for story in read_stories(folder) if story.source == "descriptions"]
+    assert descriptions
+    for story in descriptions:
+        assert TALE.startswith(story.text)
+        assert all(" boat" in prompt or " island" in prompt or "Bo" in prompt for prompt in story.prompts[:-2])

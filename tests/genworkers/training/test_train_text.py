@@ -1,5 +1,6 @@
 """Text training: the schedule always cools down, a stopped run goes on, the average is what it says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from torch import nn
 
 from genworkers.nets.decoder import DecoderConfig
 from genworkers.training.optim import WeightAverage, split_parameters, wsd_factor
-from genworkers.training.text_data import IGNORED_TARGET, Corpus, Story
-from genworkers.training.train_text import TABLES, Recipe, Run, to_tensors, train
+from genworkers.training.text_batches import IGNORED_TARGET, Corpus, pack, to_batch
+from genworkers.training.text_data import Story
+from genworkers.training.text_run import TABLES, Recipe, Run, nats_of_targets, train
 from tests.genworkers.tiny_decoder import SENTENCES, tiny_codec
 
 CODEC = tiny_codec()
@@ -34,10 +36,10 @@ def test_schedule_warms_up_stays_and_cools_down() -> None:
 
 
 def test_only_the_answer_is_learnt() -> None:
-    inputs, targets = to_tensors([([1, 2, 3, 4, 5], 2), ([1, 2, 9], 2)], pad_id=0)
+    batch = to_batch([[([1, 2, 3, 4, 5], 2)], [([1, 2, 9], 2)]], pad_id=0)
     ignored = IGNORED_TARGET
-    assert inputs.tolist() == [[1, 2, 3, 4], [1, 2, 0, 0]]
-    assert targets.tolist() == [[ignored, 3, 4, 5], [ignored, 9, ignored, ignored]]
+    assert batch.inputs.tolist() == [[1, 2, 3, 4], [1, 2, 0, 0]]
+    assert batch.targets.tolist() == [[ignored, 3, 4, 5], [ignored, 9, ignored, ignored]]
 
 
 def test_parameters_are_sorted_by_their_optimiser(tmp_path: Path) -> None:
@@ -76,3 +78,39 @@ def test_a_run_learns_ends_in_time_and_goes_on_where_it_stopped(tmp_path: Path) 
     again.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
     for ours, theirs in zip(run.net.parameters(), again.net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-2)
+
+
+def test_a_run_can_start_from_the_average_of_another(tmp_path: Path) -> None:
+    first = Run(tmp_path / "first", CONFIG, RECIPE)
+    first.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    first.save()
+    second = Run(tmp_path / "second", CONFIG, RECIPE)
+    second.start_from(tmp_path / "first" / "average.safetensors")
+    for name, value in second.net.named_parameters():
+        assert torch.equal(value, first.average.tensors[name])
+        assert torch.equal(value, second.average.tensors[name])
+
+
+def test_packed_rows_teach_the_same_as_single_ones(tmp_path: Path) -> None:
+    examples = [corpus().example(index, None) for index in range(8)]
+    packed, single = pack(examples, 4 * CONFIG.context_tokens), [[one] for one in examples]
+    assert len(packed) < 8
+    gradients = []
+    for rows in (packed, single):
+        net = Run(tmp_path, CONFIG, RECIPE).net
+        batch = to_batch(rows, CODEC.end_id)
+        nats = nats_of_targets(net, batch.inputs, batch.targets, batch.chosen, False, batch.documents, batch.positions)
+        torch.autograd.backward(nats)
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_a_packed_run_learns(tmp_path: Path) -> None:
+    config = replace(CONFIG, context_tokens=4 * CONFIG.context_tokens)
+    run = Run(tmp_path, config, replace(RECIPE, is_packed=True))
+    run.elapsed_s = 0.5
+    batches = list(replace(corpus(), context_tokens=config.context_tokens).epoch(0, 256, is_packed=True))
+    assert len(batches[0][0]) > 1
+    losses = [run.train_step(batches[0], CODEC.end_id) for _ in range(30)]
+    assert losses[-1] < losses[0] - 1

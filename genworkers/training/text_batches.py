@@ -1,0 +1,182 @@
+"""Documents as ids, in batches: one document a row with rows of similar length together, or several packed into a row.
+
+In both no document ever sees another. Rows of similar length need no mask and waste almost nothing; packed rows are
+all of one shape, which is what a GPU wants, and their mask is `genworkers.training.text_packing`'s.
+"""
+
+import random
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genworkers.codecs.text_bpe import TextCodec
+from genworkers.training.text_data import Story
+from genworkers.training.text_prompts import PASSAGE_TASKS
+
+IGNORED_TARGET = -100
+PADDING = -1
+PROMPT_MARGIN_TOKENS = 12
+LENGTH_JITTER_TOKENS = 24
+
+Example = tuple[list[int], int]  # ids, how many of them are the prompt
+Row = list[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one training step reads.
+
+    Args:
+        inputs: (B, T) ids.
+        targets: (B, T) ids, `IGNORED_TARGET` where nothing is learnt.
+        documents: (B, T) which document of its row a token belongs to, `PADDING` for none; None where every row
+            holds one document from its first position on.
+        positions: (B, T) each token's place in its document; None as for documents.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    documents: Tensor | None = None
+    positions: Tensor | None = None
+
+    @property
+    def chosen(self) -> Tensor:
+        """Flat positions (M,) of the targets that count."""
+        return (self.targets.flatten() != IGNORED_TARGET).nonzero().squeeze(1)
+
+    def to(self, device: str) -> "Batch":
+        """The same on another device."""
+        documents = None if self.documents is None else self.documents.to(device)
+        positions = None if self.positions is None else self.positions.to(device)
+        return Batch(self.inputs.to(device), self.targets.to(device), documents, positions)
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Documents as ids, ready to be batched."""
+
+    codec: TextCodec
+    stories: Sequence[Story]
+    bodies: list[list[int]]
+    context_tokens: int
+
+    @classmethod
+    def build(cls, codec: TextCodec, stories: Sequence[Story], context_tokens: int) -> "Corpus":
+        """Encode every text once; prompts are encoded when they are drawn. Passages that do not fit are left out."""
+        bodies = codec.encode_many([story.text for story in stories])
+        kept = [
+            index
+            for index, story in enumerate(stories)
+            if story.source not in PASSAGE_TASKS
+            or len(bodies[index]) + len(codec.encode(story.prompts[-1])) + PROMPT_MARGIN_TOKENS < context_tokens
+        ]
+        return cls(codec, [stories[index] for index in kept], [bodies[index] for index in kept], context_tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all texts, without prompts."""
+        return sum(len(body) for body in self.bodies)
+
+    def example(self, index: int, rng: random.Random | None) -> Example:
+        """Ids of one conversation and the length of what is not learnt; without `rng`, with its first prompt.
+
+        The passage of a summary or a rephrasing is learnt too when it is drawn with `rng`: it is a story.
+        """
+        story = self.stories[index]
+        head = self.codec.encode_prompt(story.prompts[0] if rng is None else rng.choice(story.prompts))
+        ids = [*head, *self.bodies[index], self.codec.end_id][: self.context_tokens + 1]
+        return ids, 1 if story.source in PASSAGE_TASKS and rng is not None else len(head)
+
+    def epoch(self, seed: int, batch_tokens: int, *, is_packed: bool = False) -> Iterator[list[Row]]:
+        """Every document once.
+
+        Args:
+            seed: decides the order and the prompts.
+            batch_tokens: upper limit of rows times the longest row.
+            is_packed: several documents a row, as many as fit whole into the context.
+        """
+        rng = random.Random(seed)
+        examples = [self.example(index, rng) for index in range(len(self.stories))]
+        if is_packed:
+            rng.shuffle(examples)
+            rows = pack(examples, self.context_tokens)
+            num_rows = max(1, batch_tokens // self.context_tokens)
+            batches = [rows[start : start + num_rows] for start in range(0, len(rows), num_rows)]
+        else:
+            batches = _of_similar_length(examples, batch_tokens, rng)
+        rng.shuffle(batches)
+        yield from batches
+
+
+def pack(examples: Sequence[Example], row_tokens: int) -> list[Row]:
+    """Put each document into the fullest row that still has room for it, in order.
+
+    Args:
+        examples: each of at most row_tokens + 1 ids; all but its last take room.
+    """
+    rows: list[Row] = []
+    rooms: list[tuple[int, int]] = []  # tokens left, row; ascending
+    for example in examples:
+        needed = len(example[0]) - 1
+        at = bisect_left(rooms, (needed, -1))
+        if at < len(rooms):
+            left, row = rooms.pop(at)
+        else:
+            left, row = row_tokens, len(rows)
+            rows.append([])
+        rows[row].append(example)
+        insort(rooms, (left - needed, row))
+    return rows
+
+
+def to_batch(rows: Sequence[Row], pad_id: int, row_tokens: int = 0) -> Batch:
+    """Lay rows out as tensors, padded on the right; prompts are not learnt.
+
+    Args:
+        row_tokens: T; 0 makes it as long as the longest row.
+    """
+    num_tokens = row_tokens or max(sum(len(ids) - 1 for ids, _ in row) for row in rows)
+    inputs = torch.full((len(rows), num_tokens), pad_id)
+    targets = torch.full((len(rows), num_tokens), IGNORED_TARGET)
+    documents = torch.full((len(rows), num_tokens), PADDING)
+    positions = torch.zeros((len(rows), num_tokens), dtype=torch.long)
+    for place, row in enumerate(rows):
+        start = 0
+        for number, (ids, num_prompt) in enumerate(row):
+            end = start + len(ids) - 1
+            inputs[place, start:end] = torch.tensor(ids[:-1])
+            targets[place, start + num_prompt - 1 : end] = torch.tensor(ids[num_prompt:])
+            documents[place, start:end] = number
+            positions[place, start:end] = torch.arange(end - start)
+            start = end
+    if all(len(row) == 1 for row in rows):
+        return Batch(inputs, targets)
+    return Batch(inputs, targets, documents, positions)
+
+
+def padding_frac(batches: Sequence[Sequence[Row]], row_tokens: int = 0) -> float:
+    """Share of the batches' positions that hold no token."""
+    used, held = 0, 0
+    for rows in batches:
+        lengths = [sum(len(ids) - 1 for ids, _ in row) for row in rows]
+        used += sum(lengths)
+        held += len(rows) * (row_tokens or max(lengths))
+    return 1 - used / held
+
+
+def _of_similar_length(examples: Sequence[Example], batch_tokens: int, rng: random.Random) -> list[list[Row]]:
+    order = sorted(
+        range(len(examples)), key=lambda index: len(examples[index][0]) + rng.random() * LENGTH_JITTER_TOKENS
+    )
+    batches: list[list[Row]] = []
+    longest = 0
+    for index in order:
+        longest = max(longest, len(examples[index][0]))
+        if not batches or (len(batches[-1]) + 1) * longest > batch_tokens:
+            batches.append([])
+            longest = len(examples[index][0])
+        batches[-1].append([examples[index]])
+    return batches
