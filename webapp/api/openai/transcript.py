@@ -95,6 +95,9 @@ class _Kept:
     finish_reason: str
 
 
+_EMPTY = _Kept("", 0, "stop")  # of several texts, one without a word is not kept
+
+
 @dataclass
 class Transcript:
     """The texts of one job as they come into being.
@@ -186,10 +189,9 @@ class Transcript:
         late: list[Delta] = []
         if self._has_gap or not all(text.finish_reason for text in self._texts):
             kept = await database_sync_to_async(_kept_texts)(self.job_id)
-            for text in self._texts:
-                if text.index not in kept:
-                    raise not_found("text")
-                late.append(text.take_whole(kept[text.index]))
+            if not kept:
+                raise not_found("text")
+            late = [text.take_whole(kept.get(text.index, _EMPTY)) for text in self._texts]
         return late + [Delta(text.index, finish_reason=text.finish_reason) for text in self._texts]
 
 
