@@ -16,9 +16,11 @@ from genworkers.contract import AdapterManifest, NetManifest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
 from genworkers.engine.net_source import LoadedAdapter, LoadedNet, NetFacts
+from genworkers.nets import native_library
 from genworkers.nets.decoder import DecoderConfig
 from genworkers.nets.native_decoder import NativePagedDecoder
 from genworkers.nets.paged_decoder import PagedDecoder
+from genworkers.nets.torch_paged_decoder import TorchPagedDecoder
 from genworkers.text_checkpoints import TextCheckpoint, open_text_checkpoint
 
 ADAPTER_MANIFEST = "adapter.json"
@@ -49,21 +51,35 @@ def cache_size(net: DecoderConfig, weights_bytes: int, config: EngineConfig) -> 
     return CacheSize(num_blocks, num_blocks * block_bytes, min(net.context_tokens, num_blocks * config.block_tokens))
 
 
+def is_native() -> bool:
+    """Whether nets run in compiled code on the CPU here; otherwise on torch, on a GPU if there is one."""
+    return not torch.cuda.is_available() and native_library.is_available()
+
+
 def paged_decoder(checkpoint: TextCheckpoint, num_blocks: int, config: EngineConfig) -> PagedDecoder:
-    """The net with its weights on this machine's best device: a GPU, else compiled code, else torch on the CPU.
+    """The net with its weights where it runs best on this machine; torch has no int8 and takes bfloat16 instead.
 
     Raises:
         CheckpointError: the weights are not what the manifest says.
         MemoryError: there is no room for them.
     """
     try:
-        return NativePagedDecoder(
+        if is_native():
+            return NativePagedDecoder(
+                checkpoint.config,
+                checkpoint.tensors(),
+                num_blocks=num_blocks,
+                block_tokens=config.block_tokens,
+                precision=config.precision,
+                num_threads=config.num_threads,
+            )
+        return TorchPagedDecoder(
             checkpoint.config,
             checkpoint.tensors(),
             num_blocks=num_blocks,
             block_tokens=config.block_tokens,
-            precision=config.precision,
-            num_threads=config.num_threads,
+            dtype=torch.float32 if config.precision == "float32" else torch.bfloat16,
+            device="cuda" if torch.cuda.is_available() else "cpu",
         )
     except ValueError as error:
         raise CheckpointError(checkpoint.folder, f"does not fit the net: {error}") from error
@@ -156,7 +172,10 @@ class Checkpoints:
         return known[1]
 
     def _weights_bytes(self, manifest: NetManifest) -> int:
-        return int(manifest.num_parameters * BYTES_PER_WEIGHT[self._config.precision])
+        precision = self._config.precision
+        if precision == "int8" and not is_native():
+            precision = "bfloat16"
+        return int(manifest.num_parameters * BYTES_PER_WEIGHT[precision])
 
     def _cache_size(self, manifest: NetManifest) -> CacheSize:
         return cache_size(DecoderConfig.from_dict(manifest.config), self._weights_bytes(manifest), self._config)

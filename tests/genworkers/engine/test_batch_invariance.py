@@ -15,6 +15,7 @@ from genworkers.engine.ticket import Ticket
 from genworkers.nets import native_library
 from genworkers.nets.native_decoder import NativePagedDecoder
 from genworkers.nets.paged_decoder import PagedDecoder
+from genworkers.nets.torch_paged_decoder import TorchPagedDecoder
 from tests.genworkers.engine.reading import ask, read_all, request, stats_at_rest
 from tests.genworkers.tiny_decoder import tiny_decoder
 from tests.genworkers.tiny_nets import CODEC, TinyNets
@@ -38,11 +39,17 @@ def native(precision: Precision) -> MakeDecoder:
     return make
 
 
+def on_torch(num_blocks: int) -> PagedDecoder:
+    net = tiny_decoder(CODEC.vocab_size, context_tokens=96)
+    return TorchPagedDecoder(net.config, net.state_dict(), num_blocks=num_blocks)
+
+
 needs_compiler = pytest.mark.skipif(not native_library.is_available(), reason="no C++ compiler")
 DECODERS = [
     pytest.param(native("float32"), id="native-float32", marks=[needs_compiler, pytest.mark.slow]),
     pytest.param(native("bfloat16"), id="native-bfloat16", marks=needs_compiler),
     pytest.param(native("int8"), id="native-int8", marks=[needs_compiler, pytest.mark.slow]),
+    pytest.param(on_torch, id="torch-float32", marks=pytest.mark.slow),
 ]
 
 

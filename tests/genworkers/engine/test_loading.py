@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 
 from genworkers.checkpoints import CheckpointFacts, save, sha256_of
 from genworkers.contract import NetManifest
-from genworkers.engine.config import EngineConfig
+from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loading import Checkpoints, cache_size
 from genworkers.engine.text_engine import TextEngine
+from genworkers.nets import native_library
 from genworkers.nets.decoder import DecoderConfig
 from tests.genworkers.engine.reading import ask, request, stats_at_rest, text_of
 from tests.genworkers.tiny_decoder import tiny_decoder
@@ -118,6 +119,14 @@ def test_checkpoint_is_served(engine: TextEngine) -> None:
     assert text_of(ask(engine, request(), seed=1)) == text
     (stats,) = engine.stats()
     assert stats.num_bytes >= sum(parameter.numel() for parameter in tiny_decoder(CODEC.vocab_size).parameters()) * 4
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_without_a_compiler_torch_serves(folder: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision) -> None:
+    monkeypatch.setattr(native_library, "is_available", lambda: False)
+    config = EngineConfig(precision=precision, cache_bytes=2**20)
+    with TextEngine(checkpoints(folder, config), config) as engine:
+        assert text_of(ask(engine, request(), seed=1))
 
 
 def test_replaced_net_is_served_as_soon_as_it_is_there(engine: TextEngine, folder: Path) -> None:
