@@ -1,12 +1,18 @@
 """The decoder: equal to a plain reference, equal with and without cache, able to learn a batch by heart."""
 
+import json
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from genworkers.nets.attention import CausalAttention
 from genworkers.nets.decoder import Decoder, DecoderConfig, KeyValueCache
+from genworkers.nets.layers import RopeScaling, rotary_frequencies
 from tests.genworkers.tiny_decoder import tiny_decoder
 
 Array = NDArray[np.float64]
@@ -78,6 +84,132 @@ def test_cached_equals_uncached(chunk: int) -> None:
         for position in range(12, 20):
             logits = net.step(ids[position, None], cache, [1], [position])
             torch.testing.assert_close(logits[0], whole[position], atol=1e-5, rtol=0)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "gpt2": {
+        "norm": "layer",
+        "position": "learned",
+        "activation": "gelu_tanh",
+        "qk_norm": "none",
+        "has_qkv_bias": True,
+        "has_out_bias": True,
+        "has_mlp_bias": True,
+        "has_embed_norm": False,
+        "logit_cap": 0.0,
+    },
+    "llama": {
+        "activation": "swiglu",
+        "qk_norm": "none",
+        "has_embed_norm": False,
+        "logit_cap": 0.0,
+        "is_tied": False,
+        "rope_scaling": RopeScaling(8.0, 1.0, 4.0, 16),
+    },
+    "nanochat": {"qk_norm": "after_rope_free", "value_embed_layers": (1,), "is_tied": False},
+}
+
+
+def decoder_of(kind: str) -> Decoder:
+    """A random net with the flags of a kind."""
+    sizes: dict[str, Any] = {
+        "width": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "num_kv_heads": 2,
+        "head_width": 6,
+        "mlp_width": 40,
+    }
+    net = Decoder(DecoderConfig(VOCAB, 24, **sizes, **KINDS[kind]))
+    generator = torch.Generator().manual_seed(0)
+    net.init_weights(generator)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return net.eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_kinds_are_the_same_with_and_without_cache(kind: str) -> None:
+    net = decoder_of(kind)
+    ids = torch.randint(VOCAB, (20,), generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        whole = net(ids[None])[0]
+        cache = KeyValueCache.empty(net.config, num_slots=2)
+        for start, end in ((0, 5), (5, 11)):
+            torch.testing.assert_close(net.extend(ids[start:end], cache, 1, start), whole[end - 1], atol=1e-4, rtol=0)
+        for position in range(11, 20):
+            logits = net.step(ids[position, None], cache, [1], [position])
+            torch.testing.assert_close(logits[0], whole[position], atol=1e-4, rtol=0)
+
+
+def test_value_embeddings_are_added_to_the_values_of_their_layers_alone() -> None:
+    net = decoder_of("nanochat")
+    first, second = (block.attention for block in net.blocks)
+    assert isinstance(first, CausalAttention)
+    assert isinstance(second, CausalAttention)
+    assert not hasattr(first, "value_embed")
+    x, ids = torch.randn(1, 3, 32), torch.tensor([[4, 9, 4]])
+    with torch.no_grad():
+        _, _, values = second.project(x, None, ids)
+        table = second.value_embed.weight.clone()
+        second.value_embed.weight.zero_()
+        _, _, without = second.project(x, None, ids)
+    added = (values - without).transpose(1, 2).flatten(2)[0]  # (3, num_kv_heads * head_width)
+    torch.testing.assert_close(added, second.value_scale.detach() * table[ids[0]])
+
+
+def test_free_query_norms_follow_the_rotation_and_have_no_weights() -> None:
+    net = decoder_of("nanochat")
+    attention = net.blocks[0].attention
+    assert isinstance(attention, CausalAttention)
+    with torch.no_grad():
+        queries, keys, _ = attention.project(
+            torch.randn(1, 5, 32), net.angles(torch.arange(5)), torch.zeros(1, 5, dtype=torch.long)
+        )
+    for heads in (queries, keys):
+        torch.testing.assert_close(heads.square().mean(-1), torch.ones(heads.shape[:-1]), atol=1e-4, rtol=0)
+    assert not any("query_norm" in name for name in net.state_dict())
+
+
+def test_scaled_frequencies_keep_fast_turns_and_stretch_slow_ones() -> None:
+    scaling = RopeScaling(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_context_tokens=8192)
+    plain = rotary_frequencies(128, 500_000.0)
+    scaled = rotary_frequencies(128, 500_000.0, scaling)
+    wavelengths = 2 * np.pi / plain
+    assert torch.equal(scaled[wavelengths < 8192 / 4], plain[wavelengths < 8192 / 4])
+    torch.testing.assert_close(scaled[wavelengths > 8192], plain[wavelengths > 8192] / 8)
+    between = (wavelengths > 8192 / 4) & (wavelengths < 8192)
+    assert 0 < between.sum() < 64
+    share = (8192 / wavelengths[between] - 1) / 3
+    torch.testing.assert_close(scaled[between], (1 - share) * plain[between] / 8 + share * plain[between])
+
+
+def test_configs_come_back_from_json() -> None:
+    for kind in KINDS:
+        config = decoder_of(kind).config
+        assert DecoderConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"norm": "batch"}, r"norm must be one of \('rms', 'layer'\), got 'batch'"),
+        ({"widht": 3}, r"unknown keys \['widht'\]"),
+        ({"rope_scaling": {"factor": 2.0}}, "low_freq_factor"),
+        ({"rope_scaling": {"factor": 0.0} | dict.fromkeys(("low_freq_factor", "high_freq_factor"), 1.0)}, "missing"),
+        ({"value_embed_layers": [2]}, r"value_embed_layers must be 0\.\.1, got \(2,\)"),
+        ({"rope_theta": float("inf")}, "rope_theta must be above 0, got inf"),
+        ({"logit_cap": -1.0}, "logit_cap must be at least 0"),
+    ],
+)
+def test_configs_that_are_wrong_are_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        DecoderConfig.from_dict(asdict(tiny_decoder(VOCAB).config) | change)
+    lacking = asdict(tiny_decoder(VOCAB).config)
+    del lacking["width"]
+    with pytest.raises(ValueError, match="width"):
+        DecoderConfig.from_dict(lacking)
 
 
 def test_company_and_slot_do_not_change_a_single_bit() -> None:

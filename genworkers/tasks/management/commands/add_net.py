@@ -56,7 +56,8 @@ class Command(BaseCommand):
     def _add_from_hub(self, address: str, options: dict[str, Any]) -> None:
         repository = hub.pin(address, options["revision"])
         self.stdout.write(f"Fetching {repository.name} at commit {repository.revision} ...")
-        with tempfile.TemporaryDirectory() as room:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="download-", dir=settings.DATA_DIR) as room:
             folder = Path(room) / repository.name.rpartition("/")[2]
             hub.fetch(repository, folder)
             self._add_net(folder, options, {"hub": repository.name, "revision": repository.revision})
