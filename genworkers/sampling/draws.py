@@ -62,14 +62,14 @@ def _below_kth(logits: Logits, k: int) -> Logits:
     return np.maximum(kth, LOWEST)
 
 
-def weigh(logits: Logits, peaks: Logits, temperature: Weights | float, min_p: Weights | float) -> Weights:
+def weigh(logits: Logits, peaks: Logits | np.float32, temperature: Weights | float, min_p: Weights | float) -> Weights:
     """Probabilities after temperature up to a factor, 1 for the likeliest; 0 below the share `min_p` of it.
 
     Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling" (arXiv:2407.01082).
 
     Args:
-        logits: (B, K).
-        peaks: (B, 1), the largest logit of each row.
+        logits: (B, K), or (V,) of one row.
+        peaks: (B, 1) or one, the largest logit of each row.
         temperature: (B, 1) or one for all, above 0.
         min_p: (B, 1) or one for all, 0..1.
     """
@@ -113,7 +113,7 @@ def draw_from_whole(logits: Logits, *, temperature: float, min_p: float, top_p: 
     Args:
         logits: (V,), the largest finite.
     """
-    weights = weigh(logits[None], logits.max(keepdims=True), temperature, min_p)[0]  # (V,)
+    weights = weigh(logits, logits.max(), temperature, min_p)  # (V,)
     blocks = np.pad(weights, (0, -len(weights) % BLOCK_TOKENS)).reshape(-1, BLOCK_TOKENS)
     ends = blocks.sum(axis=1).cumsum()
     total = float(ends[-1])

@@ -132,15 +132,21 @@ def choose_tokens(logits: Tensor, rows: Sequence[Row]) -> list[Choice | DrawErro
     peaks = adjusted.max(axis=1)  # (B,), NaN where the row holds one
     is_drawable = np.isfinite(peaks).tolist()
     num_kept = [_num_kept(row.sampling, own.shape[1]) for row in rows]
-    by_head = [index for index in range(len(rows)) if is_drawable[index] and num_kept[index]]
+    by_head: list[int] = []
     tokens: dict[int, int] = {}
+    for index, row in enumerate(rows):
+        if not is_drawable[index]:
+            continue
+        if num_kept[index] == 1:
+            tokens[index] = int(adjusted[index].argmax())  # of equals the first
+        elif num_kept[index]:
+            by_head.append(index)
+        else:
+            tokens[index] = _draw_from_whole(adjusted[index], row)
     if by_head:
         part = adjusted if len(by_head) == len(rows) else adjusted[by_head]
         drawn = _draw_from_heads(part, [rows[i] for i in by_head], np.array([num_kept[i] for i in by_head]))
         tokens.update(zip(by_head, drawn, strict=True))
-    for index in range(len(rows)):
-        if is_drawable[index] and not num_kept[index]:
-            tokens[index] = _draw_from_whole(adjusted[index], rows[index])
     choices = {index: Choice(token_id) for index, token_id in tokens.items()}
     asked = [index for index in tokens if rows[index].sampling.num_logprobs is not None]
     if asked:
@@ -217,7 +223,7 @@ def _draw_from_heads(logits: Logits, rows: Sequence[Row], num_kept: Ids) -> list
     """Draw from the `num_kept` (B,) likeliest tokens of each row, all rows at once."""
     ids, values = largest(logits, int(num_kept.max()))  # (B, K)
     values[np.arange(values.shape[1]) >= num_kept[:, None]] = -np.inf
-    settings = [(row.sampling.temperature or 1.0, row.sampling.min_p, row.sampling.top_p, row.uniform) for row in rows]
+    settings = [(row.sampling.temperature, row.sampling.min_p, row.sampling.top_p, row.uniform) for row in rows]
     temperature, min_p, top_p, uniform = np.array(settings).T[:, :, None]  # (B, 1) each
     weights = weigh(values, values[:, :1], temperature, min_p)
     weights = keep_top_p(weights, top_p, weights.cumsum(axis=1)[:, -1:])
@@ -237,7 +243,8 @@ def _report(logits: Logits, tokens: Sequence[int], rows: Sequence[Row]) -> list[
     """The choices with log-probabilities under the rows' own logits (B, V)."""
     num_top = [row.sampling.num_logprobs or 0 for row in rows]
     ids, values = largest(logits, max(1, min(max(num_top), logits.shape[1])))  # (B, K)
-    sums = weigh(logits, values[:, :1], 1.0, 0.0).sum(axis=1)
+    # Row by row: all at once would not fit the processor's cache.
+    sums = [weigh(row, peak, 1.0, 0.0).sum() for row, peak in zip(logits, values[:, 0], strict=True)]
     totals = values[:, 0] + np.log(sums)  # (B,) float64
     logprobs = (logits[np.arange(len(rows)), tokens] - totals).tolist()
     tops = (values - totals[:, None]).tolist()

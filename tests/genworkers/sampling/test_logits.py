@@ -102,7 +102,7 @@ def test_a_token_is_chosen_as_the_documentation_says(
     assert tokens_of(choose_tokens(torch.tensor([logits]), [row])) == [by_the_book(logits, row, prompt, written)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), st.sampled_from([None, 3001]), st.randoms(use_true_random=False))
 def test_a_row_gets_the_same_alone_and_in_any_company(
     data: st.DataObject, vocab_size: int | None, order: object
@@ -118,6 +118,7 @@ def test_a_row_gets_the_same_alone_and_in_any_company(
     assert [repr(choice) for choice in moved] == [repr(together[i]) for i in shuffled]
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_logits_are_not_modified_and_rows_of_a_wider_tensor_are_fine(data: st.DataObject) -> None:
     logits, rows = data.draw(batches())
@@ -128,28 +129,36 @@ def test_logits_are_not_modified_and_rows_of_a_wider_tensor_are_fine(data: st.Da
     assert [repr(choice) for choice in choices] == [repr(choice) for choice in choose_tokens(logits, rows)]
 
 
+def draws(logits: torch.Tensor, sampling: Sampling, num_draws: int) -> Counter[int]:
+    """How often each token is drawn from one distribution."""
+    rows = [Row(sampling, uniform_at(7, position)) for position in range(num_draws)]
+    return Counter(
+        choice.token_id for choice in choose_tokens(logits.repeat(num_draws, 1), rows) if isinstance(choice, Choice)
+    )
+
+
 def test_draws_follow_the_distribution_with_and_without_truncation() -> None:
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
     for sampling in (Sampling(), Sampling(top_k=3), Sampling(top_p=0.85), Sampling(min_p=0.4)):
         kept = [0.1, 0.2, 0.3, 0.4] if sampling == Sampling() else [0, 0.2, 0.3, 0.4]
-        drawn = Counter(choose_token(logits, sampling, uniform_at(7, position)) for position in range(4000))
+        drawn = draws(logits, sampling, 4000)
         assert [drawn[i] / 4000 for i in range(4)] == pytest.approx([p / sum(kept) for p in kept], abs=0.03)
 
 
 def test_long_rows_follow_the_distribution() -> None:
     logits = torch.zeros(2000)
     logits[[3, 1000, 1999]] = torch.tensor([10.0, 11.0, 10.0])
-    drawn = Counter(choose_token(logits, Sampling(), uniform_at(1, position)) for position in range(4000))
+    drawn = draws(logits, Sampling(), 3000)
     shares = logits.softmax(0)[[3, 1000, 1999]].tolist()
-    assert [drawn[i] / 4000 for i in (3, 1000, 1999)] == pytest.approx(shares, abs=0.03)
+    assert [drawn[i] / 3000 for i in (3, 1000, 1999)] == pytest.approx(shares, abs=0.03)
     assert len(drawn) > 20
 
 
 def test_flat_long_rows_keep_more_than_the_first_guess_at_a_head() -> None:
     logits = torch.zeros(3000)
-    drawn = {choose_token(logits, Sampling(top_p=0.5), uniform_at(1, position)) for position in range(3000)}
+    drawn = draws(logits, Sampling(top_p=0.5), 300)
     assert max(drawn) < 1500  # half of them, of equals the lower ids
-    assert len(drawn) > 1000
+    assert max(drawn) > 1400
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-9, 1e-30, 5e-324])
