@@ -3,7 +3,7 @@
 // last one. A reload replays the log from its start.
 
 import { Mosaic } from "./mosaic.js";
-import { Words } from "./words.js";
+import { Text } from "./words.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
@@ -27,7 +27,7 @@ const STATE_WORDS = {
 const handlers = {
   queued(view) { view.setStatus("queued"); view.clearWork(); },
   started(view, event) { view.setStatus("running"); view.clearWork(); view.setCourse(0, event.num_steps); },
-  text(view, event) { view.words?.add(event.text); view.setCourse(event.num_tokens); },
+  text(view, event) { view.write(event); },
   preview(view, event) { view.mosaics[event.index]?.show(event); view.setCourse(event.step, event.num_steps); },
   stored(view, event) { view.showKept(event); },
   succeeded(view) { view.end("succeeded"); },
@@ -58,8 +58,7 @@ class JobView {
     this.#lastSeq = Number(root.dataset.after);
     this.kind = root.dataset.kind;
     this.#expect(Number(root.dataset.position), root.dataset.etaS === "" ? null : Number(root.dataset.etaS));
-    const words = root.querySelector(".words");
-    this.words = words && new Words(words);
+    this.texts = [...root.querySelectorAll(".text")].map((element) => new Text(element));
     this.mosaics = [...root.querySelectorAll(".picture canvas")].map((canvas) => new Mosaic(canvas));
     this.#clock = setInterval(() => {
       if (this.#socket && Date.now() - this.#heardAt > LONGEST_SILENCE_MS) this.#drop();
@@ -185,9 +184,14 @@ class JobView {
   }
 
   clearWork() {
-    this.words?.clear();
+    for (const text of this.texts) text.clear();
     for (const mosaic of this.mosaics) mosaic.clear();
     this.setCourse(0);
+  }
+
+  write(event) {
+    this.texts[event.index ?? 0]?.add(event);
+    this.setCourse(this.texts.reduce((sum, text) => sum + text.numTokens, 0));
   }
 
   setStatus(status) {
@@ -237,12 +241,12 @@ class JobView {
       const there = fresh?.querySelector(part);
       if (there) this.#root.querySelector(part).replaceWith(there);
     }
-    const work = this.#root.querySelector(".words, .pictures");
-    const kept = fresh?.querySelector(".words, .pictures");
+    const work = this.#root.querySelector(".texts, .pictures");
+    const kept = fresh?.querySelector(".texts, .pictures");
     if (status !== "succeeded") { // what was half done goes, as it does for whoever comes later
       if (kept) work?.replaceWith(kept);
       else work?.remove();
-    } else if (this.kind === "text" && kept && kept.textContent.trim() !== work?.textContent.trim()) {
+    } else if (this.kind === "text" && kept && (!work || wordsOf(kept) !== wordsOf(work))) {
       work?.replaceWith(kept); // part of the log was lost
     }
     if (fresh) htmx.process(this.#root);
@@ -271,6 +275,10 @@ class JobView {
     const live = document.querySelector("#live");
     if (live) live.textContent = text;
   }
+}
+
+function wordsOf(work) {
+  return [...work.querySelectorAll(".words")].map((words) => words.textContent.trim()).join("\n");
 }
 
 function duration(seconds) {

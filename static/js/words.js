@@ -2,7 +2,7 @@
 
 const BETWEEN_WORDS_MS = 18;
 
-export class Words {
+class Words {
   #settled;
   #fresh;
 
@@ -30,5 +30,30 @@ export class Words {
       return span;
     });
     this.#fresh.replaceChildren(...words);
+  }
+}
+
+// One text of a job: its words, and a line that says why it ends. The page's own words for that are in studio.py.
+export class Text {
+  numTokens = 0;
+  #words;
+  #end;
+
+  constructor(element) {
+    this.#words = new Words(element.querySelector(".words"));
+    this.#end = element.querySelector(".text__end");
+  }
+
+  clear() {
+    this.numTokens = 0;
+    this.#words.clear();
+    this.#end.textContent = "";
+  }
+
+  add({ text, num_tokens: numTokens, finish_reason: reason }) {
+    this.numTokens = numTokens;
+    if (text) this.#words.add(text);
+    if (reason === "stop") this.#end.textContent = "Ended by itself";
+    else if (reason === "length") this.#end.textContent = `Cut at ${numTokens} tokens`;
   }
 }

@@ -16,15 +16,20 @@ from webapp.workspaces.selectors import may_generate
 
 @dataclass(frozen=True)
 class Stage:
-    """What the template of a job reads. `text` is None until a text is in the gallery."""
+    """What the template of a job reads. `places` are the pictures or texts to come, `texts` the words of those kept."""
 
     job: Job
     places: list[int]
     artifacts: list[Artifact]
-    text: str | None
+    texts: list[str]
     queue: QueueState
     may_cancel: bool
     prompt_url: str
+
+    @property
+    def kept_texts(self) -> list[tuple[Artifact, str]]:
+        """Each kept text with its words."""
+        return list(zip(self.artifacts, self.texts, strict=True)) if self.texts else []
 
     @property
     def socket_path(self) -> str:
@@ -41,9 +46,9 @@ def stage_of(job: Job, user: User) -> Stage:
     query.update({"kind": job.kind, "prompt": job.prompt})
     return Stage(
         job=job,
-        places=list(range(job.request.get("num_images", 1))) if job.kind == "image" else [],
+        places=list(range(job.request.get("num_images" if job.kind == "image" else "num_texts", 1))),
         artifacts=artifacts,
-        text=gallery.text_of(artifacts[0]) if artifacts and job.kind == "text" else None,
+        texts=[gallery.text_of(artifact) for artifact in artifacts] if job.kind == "text" else [],
         queue=queue_state(job),
         may_cancel=job.is_open and may_generate(user, job.workspace_id),
         prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?{query.urlencode()}",

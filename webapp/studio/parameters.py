@@ -1,7 +1,8 @@
 """The form fields of a generation request, made from the contract's own models: nothing is typed twice."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from genworkers import contract
@@ -24,7 +25,11 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One field as the page needs it. `control` is whole, decimal, text, lines or select."""
+    """One field as the page needs it.
+
+    `control` is whole, decimal, text, lines, json or select. The choices of a select stand in groups; the group "" has
+    no title.
+    """
 
     name: str
     html_name: str
@@ -33,14 +38,14 @@ class Parameter:
     allowed: str
     control: str
     value: str
-    choices: Sequence[tuple[str, str]] = ()
+    choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     error: FieldError | None = None
 
 
 def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
-    """Field name to JSON Schema, in the contract's order."""
+    """Field name to JSON Schema, in the contract's order; what only the API offers is not among them."""
     properties: dict[str, dict[str, Any]] = REQUEST_OF_KIND[kind].model_json_schema()["properties"]
-    return {name: _without_null(schema) for name, schema in properties.items()}
+    return {name: _without_null(schema) for name, schema in properties.items() if name not in contract.API_ONLY_FIELDS}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +71,8 @@ def control_of(schema: Mapping[str, Any]) -> str:
     """Which input element fits."""
     if "enum" in schema:
         return "select"
-    return {"integer": "whole", "number": "decimal", "array": "lines"}.get(schema["type"], "text")
+    controls = {"integer": "whole", "number": "decimal", "array": "lines", "object": "json"}
+    return controls.get(schema["type"], "text")
 
 
 def written(value: object) -> str:
@@ -75,6 +81,8 @@ def written(value: object) -> str:
         return ""
     if isinstance(value, list | tuple):
         return "\n".join(str(line) for line in value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, indent=2)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -92,7 +100,23 @@ def parse(kind: contract.Kind, posted: Mapping[str, str]) -> dict[str, Any]:
 def _value(schema: Mapping[str, Any], text: str) -> object:
     if schema.get("type") == "array":
         return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    if schema.get("type") == "object":
+        try:
+            return json.loads(text, parse_constant=float)
+        except (ValueError, RecursionError):
+            return text  # the contract's check refuses it, `why_not_json` says why
     for choice in schema.get("enum", []):
         if text.strip() == str(choice):
             return choice
     return text.strip() if schema.get("type") in ("integer", "number") else text
+
+
+def why_not_json(text: str) -> str:
+    """What is wrong with a text that should be a JSON object, and where."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"This is not JSON: {error.msg[:1].lower()}{error.msg[1:]} in line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError):
+        return "This is not JSON that can be read here"
+    return f"A schema is a JSON object in braces; this is {errors.echo(value)}"

@@ -71,8 +71,8 @@ class PromptBar:
 
 
 def restored(user: User, workspace: Workspace, recalled: QueryDict) -> PromptBar:
-    """The bar of a page just opened: the person's last request of each kind, under what the address recalls."""
-    latest = jobs.jobs_of(workspace).filter(created_by=user)
+    """The bar of a page just opened: the last request that the person made here, under what the address recalls."""
+    latest = jobs.jobs_of(workspace).filter(created_by=user, api_key=None)
     newest = latest.first()
     kind = _kind(recalled.get("kind", newest.kind if newest else "text"))
     forms = []
@@ -129,7 +129,9 @@ def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
         num_chars = len(posted.get("prompt", "").replace("\r\n", "\n"))
         value = f"{num_chars:,} characters"
     words = WORDS_OF_CODE.get(code)
-    if words is None:
+    if code == "dict_type":
+        text = parameters.why_not_json(posted.get(parameters.html_name("text", field), ""))
+    elif words is None:
         text = message[:1].upper() + message[1:].removesuffix(".")
     else:
         text = f"{words}: you gave {value}" if value else words
@@ -139,11 +141,12 @@ def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
 def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, FieldError]) -> KindForm:
     schemas = parameters.schema_of(kind)
     nets = [net for net in catalog.nets() if net.kind == kind]
-    choices_of = {"net": [(net.name, net.title) for net in nets]}
-    if "style" in schemas:
-        styles = {style: title for net in nets for style, title in net.styles.items()}
-        choices_of["style"] = list(styles.items())
-    made = {name: _parameter(kind, name, schemas[name], values, problems, choices_of) for name in schemas}
+    choices_of = _installed(nets)
+    made = {
+        name: _parameter(kind, name, schemas[name], values, problems, choices_of)
+        for name in schemas
+        if name != "adapter" or len(choices_of["adapter"]) > 1 or values.get("adapter")
+    }
     prompt = schemas["prompt"]
     return KindForm(
         kind=kind,
@@ -156,20 +159,38 @@ def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str,
     )
 
 
+def _installed(nets: Sequence[contract.NetManifest]) -> dict[str, dict[str, list[tuple[str, str]]]]:
+    """What is there to choose from, by field and by group: nets, styles, and the adapters of each net."""
+    adapters = {"": [("", "None")]}
+    for net in nets:
+        names = [(adapter.name, adapter.title or adapter.name) for adapter in catalog.adapters_of(net.name)]
+        if names:
+            adapters[f"For {net.title}"] = names
+    styles = {style: title for net in nets for style, title in net.styles.items()}
+    return {
+        "net": {"": [(net.name, _net_title(net)) for net in nets]},
+        "style": {"": list(styles.items())},
+        "adapter": adapters,
+    }
+
+
+def _net_title(net: contract.NetManifest) -> str:
+    return f"{net.title}, {net.context_tokens:,} tokens" if net.context_tokens else net.title
+
+
 def _parameter(
     kind: contract.Kind,
     name: str,
     schema: Mapping[str, Any],
     values: Mapping[str, str],
     problems: Mapping[str, FieldError],
-    choices_of: Mapping[str, list[tuple[str, str]]],
+    choices_of: Mapping[str, dict[str, list[tuple[str, str]]]],
 ) -> Parameter:
-    default = parameters.written(schema.get("default"))
-    value = values.get(name, default) if name in values else default
-    choices = choices_of.get(name) or [(str(choice), str(choice)) for choice in schema.get("enum", [])]
-    if name in choices_of and value not in dict(choices):
-        choices = [*choices, (value, f"{value} (not installed)")]
-    is_choice = bool(choices)
+    value = values.get(name, parameters.written(schema.get("default")))
+    choices = choices_of.get(name) or {"": [(str(choice), str(choice)) for choice in schema.get("enum", [])]}
+    if name in choices_of and all(value not in dict(group) for group in choices.values()):
+        choices = choices | {"": [*choices[""], (value, f"{value} (not installed)")]}
+    is_choice = any(choices.values())
     return Parameter(
         name=name,
         html_name=parameters.html_name(kind, name),

@@ -26,13 +26,19 @@ from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import workspaces_of
 
 NUM_RECENT = 12
+PASSAGE = (
+    "Tom had a small red kite. One windy day the string broke, and the kite flew over the hill. Tom ran after it and "
+    "found it in a tree. An old man helped him to get it down."
+)
 SAMPLES: list[tuple[contract.Kind, str]] = [
-    ("image", "a red apple"),
     ("text", "Write a story about a brave little boat."),
+    ("image", "a red apple"),
+    ("text", "Write a short scene about two friends who find a map."),
+    ("text", "Describe an old lighthouse by the sea."),
+    ("text", f"Summarize this story:\n{PASSAGE}"),
+    ("text", f"Rephrase this story:\n{PASSAGE}"),
     ("image", "a rocket"),
     ("image", "a cat"),
-    ("text", "Write a story about a lost mitten in the snow."),
-    ("image", "a lighthouse"),
 ]
 
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
+from genworkers import contract
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from tests.webapp.gallery.drafts import REVIEW_VERDICT, draft_of, job_of
 from webapp.gallery import services as gallery_services
@@ -109,6 +110,56 @@ def test_recall_verbs_carry_what_they_say(db: None) -> None:
     assert urls["all"]["seed"] == ["7"]
     assert "seed" not in urls["remix"]
     assert urls["remix"]["temperature"] == ["0.8"]
+
+
+def test_one_of_several_texts_is_made_again_alone_and_the_conversation_stays_out_of_addresses(db: None) -> None:
+    artifact = ArtifactFactory.create(index=1, seed=8)
+    artifact.request |= {"num_texts": 4, "history": [{"role": "user", "content": "x"}], "json_schema": {"a": None}}
+    urls = {verb: parse_qs(urlsplit(url).query) for verb, url in recall_urls(artifact).items()}
+    assert (urls["all"]["num_texts"], urls["all"]["seed"], urls["remix"]["num_texts"]) == (["1"], ["8"], ["4"])
+    assert urls["all"]["json_schema"] == ['{"a": null}']
+    assert "history" not in urls["all"]
+
+
+def test_the_label_says_how_a_text_ends_what_came_before_it_and_what_else_was_asked_for(
+    ada: Client, membership: Membership
+) -> None:
+    artifact = kept(membership, finish_reason="length", num_tokens=60)
+    other = ArtifactFactory.create(job=artifact.job, index=1, created_by=membership.user, excerpt="Quite another.")
+    said = [{"role": "user", "content": "hello there"}, {"role": "assistant", "content": "good evening"}]
+    artifact.request |= {"history": said, "adapter": "poet", "min_p": 0.05, "logit_bias": {"5": 1.5}}
+    artifact.save()
+    html = ada.get(f"/artifacts/{artifact.id}/").content.decode()
+    for words in (
+        "Cut at 60 tokens",
+        "hello there",
+        "good evening",
+        "poet",
+        "<dt>Min p",
+        "<dt>Logit bias",
+        other.excerpt,
+    ):
+        assert words in html
+    assert f'href="/artifacts/{other.id}/"' in html
+    assert "<dt>Presence penalty" not in html
+
+
+def test_several_texts_of_a_job_have_their_places_while_they_grow_and_stand_side_by_side_after(
+    ada: Client, membership: Membership
+) -> None:
+    request = contract.TextRequest(prompt="a boat", num_texts=3, seed=7).model_dump(mode="json")
+    job = JobFactory.create(
+        status="running", request=request, workspace=membership.workspace, created_by=membership.user
+    )
+    html = ada.get(f"/jobs/{job.id}/").content.decode()
+    assert html.count('<div class="words" dir="auto"></div>') == 3
+    assert 'aria-label="Text 3"' in html
+    for index, reason in enumerate(("stop", "length")):  # the third wrote nothing
+        gallery_services.store(draft_of(job, index=index, finish_reason=reason, num_tokens=9))
+    type(job).objects.filter(id=job.id).update(status="succeeded", finished_at=job.started_at)
+    html = ada.get(f"/jobs/{job.id}/").content.decode()
+    assert (html.count('class="words"'), html.count("Open text")) == (2, 2)
+    assert html.index("Ended by itself") < html.index("Cut at 9 tokens")
 
 
 def test_a_finished_job_shows_its_text_and_leads_to_it(ada: Client, membership: Membership) -> None:

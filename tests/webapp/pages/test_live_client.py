@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from pytest_django.live_server_helper import LiveServer
 
+from genworkers import contract
 from tests.factories import JobFactory
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Membership
@@ -88,6 +89,21 @@ def test_a_repeat_is_shown_once(page: Page, membership: Membership, watch: Open)
     write(socket, "Once ", "upon ")
     say(socket, 4, kind="text", text="a time", num_tokens=3)
     expect(page.locator(".words")).to_have_text("Once upon a time")
+
+
+def test_several_texts_grow_each_in_its_place(page: Page, membership: Membership, watch: Open) -> None:
+    request = contract.TextRequest(prompt="a boat", num_texts=2, max_tokens=10, seed=7).model_dump(mode="json")
+    socket = watch(job_of(membership, request=request))[0]
+    say(socket, 1, kind="started", attempt=1, num_steps=20, seed=7)
+    say(socket, 2, kind="text", index=0, text="Once ", num_tokens=1)
+    say(socket, 3, kind="text", index=1, text="There ", num_tokens=2)
+    say(socket, 4, kind="text", index=0, text="upon", num_tokens=10, finish_reason="length")
+    say(socket, 5, kind="text", index=1, text="was", num_tokens=3, finish_reason="stop")
+    expect(page.locator(".words")).to_have_text(["Once upon", "There was"])
+    expect(page.locator(".text__end")).to_have_text(["Cut at 10 tokens", "Ended by itself"])
+    expect(page.locator(".course")).to_have_attribute("aria-valuenow", "13")
+    say(socket, 6, kind="queued", attempt=1, reason="worker_lost")
+    expect(page.locator(".words")).to_have_text(["", ""])
 
 
 def test_a_gap_is_asked_for_again(page: Page, membership: Membership, watch: Open) -> None:

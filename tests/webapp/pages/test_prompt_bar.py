@@ -1,13 +1,17 @@
 """The prompt bar: made from the contract, restores what was run, keeps what was typed, says what is wrong."""
 
+import json
 import re
+from html import escape, unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from genworkers import contract
-from tests.factories import JobFactory, MembershipFactory
+from tests.factories import ApiKeyFactory, JobFactory, MembershipFactory
 from webapp.jobs.models import Job
 from webapp.studio import parameters
 from webapp.workspaces.models import Membership
@@ -33,8 +37,9 @@ def prompt_of(html: str) -> str:
 def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Client, membership: Membership) -> None:
     html = ada.get(page_of(membership)).content.decode()
     for kind in contract.KINDS:
+        assert not parameters.schema_of(kind).keys() & contract.API_ONLY_FIELDS
         for name, schema in parameters.schema_of(kind).items():
-            if name == "kind":
+            if name in ("kind", "adapter"):  # no net of these tests has an adapter
                 continue
             assert f'name="{parameters.html_name(kind, name)}"' in html
             assert schema.get("title", "") in html
@@ -78,6 +83,15 @@ def test_every_field_reaches_the_request(ada: Client, membership: Membership) ->
         ("text-max_tokens", "many", "This takes a whole number: you gave many; allowed: 1 to 8192 tokens"),
         ("text-temperature", "0,8", "Write a number with a point, like 0.8: you gave 0,8; allowed: 0 to 2."),
         ("text-top_p", "nan", "allowed: more than 0, at most 1"),
+        ("text-num_texts", "9", "you gave 9; allowed: 1 to 8"),
+        (
+            "text-json_schema",
+            '{"type": "object"',
+            "This is not JSON: expecting &#x27;,&#x27; delimiter in line 1, column 18",
+        ),
+        ("text-json_schema", "[1, 2]", "A schema is a JSON object in braces; this is [1, 2]"),
+        ("text-json_schema", "7" * 5000, "not JSON that can be read"),
+        ("text-adapter", "poet", "There is no such adapter"),
         ("text-stop", "\n".join("abcdefghi"), "allowed: at most 8 texts of 1 to 100 characters"),
     ],
 )
@@ -91,7 +105,7 @@ def test_a_bad_value_is_named_at_its_field_and_kept(
     assert hint is not None
     assert words in hint[1]
     assert prompt_of(html) == "a boat"
-    assert value in html
+    assert escape(value) in html
     assert not Job.objects.exists()
 
 
@@ -183,6 +197,36 @@ def test_a_stranger_finds_no_such_workspace(ada: Client) -> None:
 
 def test_the_notice_of_a_net_stands_in_the_bar_and_in_the_footer(ada: Client, membership: Membership) -> None:
     assert ada.get(page_of(membership)).content.decode().count("Built with Llama") >= 2
+
+
+def test_a_schema_is_typed_as_json_and_comes_back_as_json(ada: Client, membership: Membership) -> None:
+    ada.post(page_of(membership), {"kind": "text", "prompt": "a boat", "text-json_schema": '{"type":\r\n "object"}'})
+    request = Job.objects.get().parsed_request
+    assert isinstance(request, contract.TextRequest)
+    assert request.json_schema == {"type": "object"}
+    html = unescape(ada.get(page_of(membership)).content.decode())
+    assert '{\n  "type": "object"\n}</textarea>' in html
+
+
+def test_the_adapters_of_each_net_can_be_chosen_where_there_are_some(
+    ada: Client, membership: Membership, settings: Settings
+) -> None:
+    assert "text-adapter" not in ada.get(page_of(membership)).content.decode()
+    folder = Path(settings.ADAPTERS_DIR) / "llama-tessera-text" / "poet"
+    folder.mkdir(parents=True)
+    facts: dict[str, Any] = {"name": "poet", "title": "A poet", "base": "llama-tessera-text", "base_sha256": "c" * 64}
+    facts |= {"rank": 4, "alpha": 8.0, "targets": [], "sha256": "d" * 64}
+    (folder / "adapter.json").write_text(json.dumps(facts))
+    html = ada.get(page_of(membership)).content.decode()
+    assert '<optgroup label="For Llama Tessera Text"><option value="poet">A poet</option></optgroup>' in html
+    ada.post(page_of(membership), {"kind": "text", "prompt": "a boat", "text-adapter": "poet"})
+    assert Job.objects.get().request["adapter"] == "poet"
+
+
+def test_what_a_key_asked_for_does_not_come_back_into_the_bar(ada: Client, membership: Membership) -> None:
+    key = ApiKeyFactory.create(workspace=membership.workspace, user=membership.user)
+    JobFactory.create(workspace=membership.workspace, created_by=membership.user, api_key=key, prompt="by a machine")
+    assert prompt_of(ada.get(page_of(membership)).content.decode()) == ""
 
 
 def test_a_form_without_its_token_is_refused(membership: Membership) -> None:

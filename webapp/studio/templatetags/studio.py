@@ -1,5 +1,6 @@
 """Template tags of the pages: an icon from the sprite, the seal of an artifact."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from genworkers import contract
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
-from webapp.studio.parameters import schema_of, written
+from webapp.studio import parameters
+
+APART = ("kind", "prompt", "history")
 
 register = template.Library()
 
@@ -81,8 +85,8 @@ def seconds_between(start: datetime, end: datetime) -> str:
 @register.simple_tag
 def title_of(kind: str, name: str) -> str:
     """The contract's title of a parameter; the bare name for one that is no longer in the contract."""
-    schemas = schema_of("image" if kind == "image" else "text")
-    return str(schemas.get(name, {}).get("title", name))
+    field = parameters.REQUEST_OF_KIND["image" if kind == "image" else "text"].model_fields.get(name)
+    return field.title or name if field else name
 
 
 @register.simple_tag
@@ -93,6 +97,33 @@ def value_of(kind: str, name: str, value: object) -> str:
         return net.title if net else str(value)
     if name == "style":
         return next((net.styles[str(value)] for net in catalog.nets() if str(value) in net.styles), str(value))
-    schemas = schema_of("image" if kind == "image" else "text")
+    schemas = parameters.schema_of("image" if kind == "image" else "text")
     unit = schemas.get(name, {}).get("unit", "")
-    return f"{written(value)} {unit}".strip() or "none"
+    if value is True:
+        return "yes"
+    return f"{parameters.written(value)} {unit}".strip() or "none"
+
+
+@register.simple_tag
+def ending(finish_reason: str, num_tokens: int | None) -> str:
+    """Why a text ends, in words; job.js says the same while it watches."""
+    return {"stop": "Ended by itself", "length": f"Cut at {num_tokens} tokens"}.get(finish_reason, "")
+
+
+# Said only where somebody asked for them.
+QUIET = contract.API_ONLY_FIELDS | {
+    *("num_texts", "adapter", "min_p", "json_schema"),
+    *("repetition_penalty", "presence_penalty", "frequency_penalty"),
+}
+
+
+@register.filter
+def facts_of(request: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a label says of a request, beside what its page shows elsewhere."""
+    fields = parameters.REQUEST_OF_KIND["image" if request["kind"] == "image" else "text"].model_fields
+
+    def is_said(name: str, value: object) -> bool:
+        default = fields[name].get_default(call_default_factory=True) if name in fields else None
+        return value is not None and not (name in QUIET and value == default)
+
+    return [(name, value) for name, value in request.items() if name not in APART and is_said(name, value)]
