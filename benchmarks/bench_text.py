@@ -20,7 +20,7 @@ import torch
 import transformers
 
 from benchmarks.text_contest import LONG_PROMPT_TOKENS, PROMPT_TOKENS, Contest, Workload, hold
-from benchmarks.text_contestants import CROWD, PRECISIONS, Contestants
+from benchmarks.text_contestants import CROWD, LLAMA_F32, LLAMA_Q8, PRECISIONS, TRANSFORMERS_FLOAT32, Contestants
 from benchmarks.text_nets import SHAPES
 from benchmarks.text_quality import held_out_stories, nats_per_token
 from benchmarks.text_rounds import Spread, markdown_table
@@ -34,7 +34,6 @@ WORKLOADS = {
     "134M": Workload(64, 16, 80, 0.06, num_rounds=5, num_crowd_rounds=3),
 }
 QUICK_WORKLOAD = Workload(16, 4, 20, 0.01, num_rounds=2, num_crowd_rounds=2)
-TRANSFORMERS, LLAMA_F32, LLAMA_Q8 = "transformers float32", "llama.cpp F32", "llama.cpp Q8_0"
 
 Row = list[str]
 
@@ -47,9 +46,9 @@ def rates(net: str, contest: Contest) -> Iterator[Row]:
         (f"{CROWD} at random", contest.arriving),
         (f"reads {LONG_PROMPT_TOKENS}", contest.reading),
     ):
-        base = spreads[TRANSFORMERS]
+        base = spreads[TRANSFORMERS_FLOAT32]
         for name, spread in spreads.items():
-            ratio = "" if name == TRANSFORMERS else spread.over(base).text(2)
+            ratio = "" if name == TRANSFORMERS_FLOAT32 else spread.over(base).text(2)
             yield [net, what, name, spread.text(), ratio, _share(contest, name, spread) if what == "alone" else ""]
 
 
@@ -63,10 +62,10 @@ def _share(contest: Contest, name: str, spread: Spread) -> str:
 def claims(net: str, contest: Contest) -> Iterator[Row]:
     """What was asked of the engine: figure, goal, measured."""
     alone, together, arriving = contest.alone, contest.together, contest.arriving
-    base = alone[TRANSFORMERS]
+    base = alone[TRANSFORMERS_FLOAT32]
     for precision, goal in (("float32", "1.5"), ("bfloat16", "3"), ("int8", "3")):
         ratio = alone[f"engine {precision}"].over(base)
-        yield [net, f"alone, {precision}: engine over {TRANSFORMERS}", f">= {goal}", ratio.text(2)]
+        yield [net, f"alone, {precision}: engine over {TRANSFORMERS_FLOAT32}", f">= {goal}", ratio.text(2)]
     for precision, theirs in (("float32", LLAMA_F32), ("int8", LLAMA_Q8)):
         for ours in ("engine", "decoder"):
             ratio = alone[f"{ours} {precision}"].over(alone[theirs])
@@ -74,10 +73,10 @@ def claims(net: str, contest: Contest) -> Iterator[Row]:
     for what, spreads in (("at once", together), ("at random", arriving)):
         for precision in PRECISIONS:
             ours = f"engine {precision}"
-            ratio = spreads[ours].over(spreads[TRANSFORMERS])
+            ratio = spreads[ours].over(spreads[TRANSFORMERS_FLOAT32])
             yield [
                 net,
-                f"{CROWD} {what}, {precision}: engine over static batch of {TRANSFORMERS}",
+                f"{CROWD} {what}, {precision}: engine over static batch of {TRANSFORMERS_FLOAT32}",
                 ">= 1.5",
                 ratio.text(2),
             ]
@@ -95,8 +94,8 @@ def claims(net: str, contest: Contest) -> Iterator[Row]:
         late = statistics.quantiles(waits_ms, n=20)[-1]
         measured = f"{statistics.median(waits_ms):.0f} ms, one in twenty above {late:.0f} ms"
         yield [net, f"{CROWD} at random, {name}: first token after", "", measured]
-    agreeing = ", ".join(f"{name} {num}" for name, num in contest.num_agreeing.items() if name != TRANSFORMERS)
-    yield [net, f"first tokens (of 64, greedy) as {TRANSFORMERS}", "", agreeing]
+    agreeing = ", ".join(f"{name} {num}" for name, num in contest.num_agreeing.items())
+    yield [net, f"first tokens (of 64, greedy) as {TRANSFORMERS_FLOAT32}", "", agreeing]
 
 
 def quality(corpus: Path, num_stories: int, num_threads: int) -> Iterator[Row]:
@@ -170,7 +169,7 @@ def main() -> None:
         f"{version('llama-cpp-python')}, {platform.machine()}; {MEMORY_BYTES / 2**30:.0f} GiB are read at "
         f"{read_bandwidth(arguments.threads, MEMORY_BYTES) / 1e9:.1f} GB/s; {time.monotonic() - began:.0f} s in all.\n"
     )
-    heads = ["net", "what", "who", "tokens/s", f"times {TRANSFORMERS}", "weights read"]
+    heads = ["net", "what", "who", "tokens/s", f"times {TRANSFORMERS_FLOAT32}", "weights read"]
     print(markdown_table(heads, speeds), end="\n\n")
     print(markdown_table(["net", "figure", "goal", "measured"], goals))
 

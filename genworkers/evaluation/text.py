@@ -1,118 +1,209 @@
-"""Measures of a text net: bits per byte, variety, copied spans. Every number on its card comes from here."""
+"""Measure text nets: `python -m genworkers.evaluation.text --net FOLDER --documents FILE`.
 
-import math
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+The file is what `genworkers.training.text_data` writes. Every number on a text net's card comes from here: how well
+it predicts held-out documents (`text_fit.py`) against an n-gram model (`kneser_ney.py`), and what it writes
+(`text_samples.py`) by the counts of `text_measures.py`.
+"""
 
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
 import torch
-from torch.nn import functional as F
 
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.nets.decoder import Decoder, KeyValueCache
-from genworkers.sampling.logits import Sampling, choose_token, uniform_at
+from genworkers.evaluation.kneser_ney import KneserNey
+from genworkers.evaluation.text_fit import Document, Fit, fit_by_source, read_documents, scored_ids
+from genworkers.evaluation.text_measures import (
+    copied_frac,
+    distinct_frac,
+    length_ratio,
+    longest_copied_spans,
+    repeated_frac,
+    supported_frac,
+    used_frac,
+    words_asked_for,
+)
+from genworkers.evaluation.text_samples import SAMPLE_PROMPTS, SUBJECTS, write_many
+from genworkers.nets.decoder import Decoder
+from genworkers.sampling.logits import Sampling
+from genworkers.text_checkpoints import load_decoder, open_text_checkpoint
 
-SPAN_SEED_WORDS = 4
-_WORD = re.compile(r"[A-Za-z']+")
+SEED = 0
+SAMPLING = Sampling(temperature=0.8, top_k=50, top_p=0.95)
+STORY_TOKENS = 250
+SAMPLE_TOKENS = 300
+PASSAGE_TOKENS = 120
+NUM_WORD_PROMPTS = 48
+NUM_PASSAGES = 24
+NGRAM_ORDER = 5
+Figures = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A story and the prompt that asks for it."""
-
-    prompt: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How well a net predicts documents.
+def evaluate(net: Decoder, codec: TextCodec, learnt: Sequence[Document], held_out: Sequence[Document]) -> Figures:
+    """Everything that is measured of one net.
 
     Args:
-        bits_per_byte: bits of the text's tokens over bytes of the same text, without prompts and special tokens.
-        nats_per_token: the same losses over tokens.
-        num_bytes: of text that was scored.
+        learnt: what it was trained on; copies are looked for in there.
+        held_out: what it never saw.
+
+    Returns:
+        bits_per_byte by source ("" for all), num_bytes, words_used_frac, subject_used_frac, distinct_1, 2 and 4,
+        repeated_4, longest_copied_words (the longest) and median_copied_words, longest_copied_span, summaries and
+        rephrasings (supported_frac, length_ratio, copied_frac: means over held-out passages), samples.
     """
-
-    bits_per_byte: float
-    nats_per_token: float
-    num_bytes: int
-
-
-@torch.inference_mode()
-def measure_fit(net: Decoder, codec: TextCodec, documents: Iterable[Document]) -> Fit:
-    """Score each document on its own, from its beginning, cut where the context ends."""
-    nats, num_bytes, num_tokens = 0.0, 0, 0
-    for document in documents:
-        head = codec.encode_prompt(document.prompt)
-        ids = [*head, *codec.encode(document.text)][: net.config.context_tokens + 1]
-        scored = ids[len(head) :]
-        if not scored:
-            continue
-        logits = net(torch.tensor([ids[:-1]]))[0, len(head) - 1 :]  # (T, V)
-        nats += F.cross_entropy(logits.float(), torch.tensor(scored), reduction="sum").item()
-        num_bytes += sum(len(codec.bytes_of(token_id)) for token_id in scored)
-        num_tokens += len(scored)
-    return Fit(nats / math.log(2) / num_bytes, nats / num_tokens, num_bytes)
-
-
-@torch.inference_mode()
-def write(net: Decoder, codec: TextCodec, prompt: str, *, seed: int, max_tokens: int, sampling: Sampling) -> str:
-    """One answer, by a plain loop over one sequence."""
-    ids = codec.encode_prompt(prompt)
-    cache = KeyValueCache.empty(net.config, 1, net.dtype)
-    logits = net.extend(torch.tensor(ids), cache, 0, 0)
-    written: list[int] = []
-    while len(written) < max_tokens and len(ids) + len(written) < net.config.context_tokens:
-        token = choose_token(logits, sampling, uniform_at(seed, len(written)))
-        if token == codec.end_id:
-            break
-        written.append(token)
-        logits = net.step(torch.tensor([token]), cache, [0], [len(ids) + len(written) - 1])[0]
-    return codec.decode(written)
+    fits = fit_by_source(net, codec, held_out)
+    asked = _spread([document for document in held_out if document.word_prompt], NUM_WORD_PROMPTS)
+    story_prompts = [one.word_prompt for one in asked] + [f"Write a story about {one}." for one in SUBJECTS]
+    stories = write_many(net, codec, story_prompts, seed=SEED, max_tokens=STORY_TOKENS, sampling=SAMPLING)
+    spans = longest_copied_spans(stories, (document.text for document in learnt))
+    samples = write_many(net, codec, SAMPLE_PROMPTS, seed=SEED, max_tokens=SAMPLE_TOKENS, sampling=SAMPLING)
+    return {
+        "bits_per_byte": {source: round(fit.bits_per_byte, 4) for source, fit in fits.items()},
+        "num_bytes": {source: fit.num_bytes for source, fit in fits.items()},
+        "words_used_frac": mean(
+            used_frac(words_asked_for(document.word_prompt), text)
+            for document, text in zip(asked, stories[: len(asked)], strict=True)
+        ),
+        "subject_used_frac": mean(
+            used_frac([_head_noun(subject)], text)
+            for subject, text in zip(SUBJECTS, stories[len(asked) :], strict=True)
+        ),
+        **{f"distinct_{n}": distinct_frac(stories, n) for n in (1, 2, 4)},
+        "repeated_4": repeated_frac(stories, 4),
+        "longest_copied_words": max(len(span.split()) for span in spans),
+        "median_copied_words": median(len(span.split()) for span in spans),
+        "longest_copied_span": max(spans, key=lambda span: len(span.split())),
+        "summaries": _passage_figures(net, codec, held_out, "summaries"),
+        "rephrasings": _passage_figures(net, codec, held_out, "paraphrase"),
+        "samples": dict(zip(SAMPLE_PROMPTS, samples, strict=True)),
+    }
 
 
-def distinct_frac(texts: Iterable[str], n: int) -> float:
-    """Distinct word n-grams over all word n-grams: 1 never repeats itself.
-
-    Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models"
-    (arXiv:1510.03055), section 5.
-
-    Raises:
-        ValueError: the texts hold no n-gram.
-    """
-    grams = [tuple(words[i : i + n]) for words in map(_words, texts) for i in range(len(words) - n + 1)]
-    if not grams:
-        raise ValueError(f"the texts hold no {n} words in a row")
-    return len(set(grams)) / len(grams)
-
-
-def longest_copied_spans(texts: Sequence[str], sources: Iterable[str]) -> list[str]:
-    """For each text its longest run of words that stands in one of the sources.
-
-    Runs shorter than four words count as none.
-    """
-    words_of = [_words(text) for text in texts]
-    places: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
-    for index, words in enumerate(words_of):
-        for start in range(len(words) - SPAN_SEED_WORDS + 1):
-            places[tuple(words[start : start + SPAN_SEED_WORDS])].append((index, start))
-    longest: list[list[str]] = [[] for _ in texts]
-    for source in sources:
-        read = _words(source)
-        for at in range(len(read) - SPAN_SEED_WORDS + 1):
-            for index, start in places.get(tuple(read[at : at + SPAN_SEED_WORDS]), ()):
-                own = words_of[index]
-                length = SPAN_SEED_WORDS
-                while (
-                    start + length < len(own) and at + length < len(read) and own[start + length] == read[at + length]
-                ):
-                    length += 1
-                if length > len(longest[index]):
-                    longest[index] = own[start : start + length]
-    return [" ".join(span) for span in longest]
+def human_figures(held_out: Sequence[Document]) -> Figures:
+    """The same measures of the held-out texts themselves, where they make sense."""
+    stories = [one.text[:1000] for one in _spread([one for one in held_out if one.word_prompt], NUM_WORD_PROMPTS)]
+    passages = {
+        name: _compared([one.text for one in chosen], [_passage_of(one) for one in chosen])
+        for name, source in (("summaries", "summaries"), ("rephrasings", "paraphrase"))
+        if (chosen := [one for one in held_out if one.source == source])
+    }
+    return {
+        **{f"distinct_{n}": distinct_frac(stories, n) for n in (1, 2, 4)},
+        "repeated_4": repeated_frac(stories, 4),
+        **passages,
+    }
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+def ngram_figures(
+    codec: TextCodec, learnt: Sequence[Document], held_out: Sequence[Document], context_tokens: int
+) -> Figures:
+    """bits_per_byte by source of an n-gram model of the learnt documents, over the same tokens as `evaluate`."""
+    documents = ([*scored_ids(codec, one, context_tokens)[0], codec.end_id] for one in learnt)
+    model = KneserNey(documents, codec.vocab_size, NGRAM_ORDER, codec.end_id)
+    sums: dict[str, list[float]] = {}
+    for document in held_out:
+        ids, num_prompt = scored_ids(codec, document, context_tokens)
+        if len(ids) > num_prompt:
+            nats = -float(np.log(model.probabilities(ids, num_prompt)).sum())
+            num_bytes = sum(len(codec.bytes_of(token_id)) for token_id in ids[num_prompt:])
+            for name in {document.source, ""}:
+                old = sums.get(name, [0, 0, 0])
+                sums[name] = [old[0] + nats, old[1] + len(ids) - num_prompt, old[2] + num_bytes]
+    return {
+        "bits_per_byte": {
+            name: round(Fit.of(nats, int(count), int(size)).bits_per_byte, 4)
+            for name, (nats, count, size) in sorted(sums.items())
+        }
+    }
+
+
+def table(columns: Mapping[str, Figures]) -> str:
+    """Markdown: one row a measure, one column a net; a dash where a column has no such figure."""
+    sources = [source for source in next(iter(columns.values()))["bits_per_byte"] if source]
+    rows: list[tuple[str, list[str], str]] = [
+        ("bits per byte, all held-out documents", ["bits_per_byte", ""], ".4f"),
+        *((f"bits per byte, {source}", ["bits_per_byte", source], ".3f") for source in sources),
+        (f"share of requested words used, {NUM_WORD_PROMPTS} prompts", ["words_used_frac"], ".2f"),
+        (f"share of {len(SUBJECTS)} subjects that occur in their story", ["subject_used_frac"], ".2f"),
+        *((f"distinct {n}-grams", [f"distinct_{n}"], ".3f") for n in (1, 2, 4)),
+        ("4-grams repeated within a text", ["repeated_4"], ".3f"),
+        ("longest span copied from a learnt text, words", ["longest_copied_words"], ".0f"),
+        ("the same, median over texts", ["median_copied_words"], ".0f"),
+    ]
+    for task in ("summaries", "rephrasings"):
+        rows += [
+            (f"{task}: content words that stand in the passage", [task, "supported_frac"], ".2f"),
+            (f"{task}: length against the passage", [task, "length_ratio"], ".2f"),
+            (f"{task}: words copied in runs of four or more", [task, "copied_frac"], ".2f"),
+        ]
+    lines = [f"| measure | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for title, path, form in rows:
+        cells = [_cell(figures, path, form) for figures in columns.values()]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(figures: Any, path: Sequence[str], form: str) -> str:
+    for name in path:
+        figures = figures.get(name) if isinstance(figures, dict) else None
+    return "-" if figures is None else format(figures, form)
+
+
+def _passage_figures(net: Decoder, codec: TextCodec, held_out: Sequence[Document], source: str) -> Figures:
+    room = net.config.context_tokens - PASSAGE_TOKENS
+    fitting = [one for one in held_out if one.source == source and len(codec.encode_prompt(one.prompt)) <= room]
+    chosen = _spread(fitting, NUM_PASSAGES)
+    prompts = [document.prompt for document in chosen]
+    texts = write_many(net, codec, prompts, seed=SEED, max_tokens=PASSAGE_TOKENS, sampling=SAMPLING)
+    return _compared(texts, [_passage_of(document) for document in chosen])
+
+
+def _compared(texts: Sequence[str], passages: Sequence[str]) -> Figures:
+    pairs = list(zip(texts, passages, strict=True))
+    measures = {"supported_frac": supported_frac, "length_ratio": length_ratio, "copied_frac": copied_frac}
+    return {name: mean(measure(*pair) for pair in pairs) for name, measure in measures.items()} if pairs else {}
+
+
+def _passage_of(document: Document) -> str:
+    return document.prompt.partition("\n")[2]
+
+
+def _head_noun(subject: str) -> str:
+    """The noun of "a red balloon", "a cat who cannot sleep", "a baker and her bread"."""
+    return subject.split(" who ")[0].split(" and ")[0].split()[-1]
+
+
+def _spread(documents: Sequence[Document], count: int) -> Sequence[Document]:
+    """So many documents at even distances."""
+    return documents[:: max(1, len(documents) // count)][:count]
+
+
+def main() -> None:
+    """Print the table of the nets, beside the n-gram model and the held-out texts, and keep all figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", type=Path, action="append", required=True, help="folder; may be given several times")
+    parser.add_argument("--documents", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="where to keep the figures and samples as JSON")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    learnt, held_out = read_documents(arguments.documents)
+    columns: dict[str, Figures] = {}
+    for folder in arguments.net:
+        checkpoint = open_text_checkpoint(folder)
+        net = load_decoder(checkpoint, dtype=None)  # as it is served
+        columns[str(folder)] = evaluate(net, checkpoint.codec, learnt, held_out)
+    columns[f"{NGRAM_ORDER}-gram"] = ngram_figures(checkpoint.codec, learnt, held_out, net.config.context_tokens)
+    columns["held-out texts"] = human_figures(held_out)
+    print(table(columns))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(columns, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
