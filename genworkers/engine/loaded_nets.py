@@ -94,10 +94,10 @@ class LoadedNets:
         finally:
             self._turn.release()
 
-    def give_back(self, net: ServedNet) -> None:
-        """One request less holds the net."""
+    def give_back(self, net: ServedNet, num_requests: int = 1) -> None:
+        """So many requests less hold the net."""
         with self._changed:
-            net.num_users -= 1
+            net.num_users -= num_requests
             if not net.num_users:
                 self._changed.notify_all()
 

@@ -17,9 +17,12 @@ def prompt_ids(codec: TextCodec, request: TextRequest, context_tokens: int) -> l
 
     Raises:
         EngineError: `prompt_too_long`: it does not fit and may not be cut, or nothing would be left of it;
-            `prompt_refused`: the net's chat template does not take such a conversation.
+            `prompt_refused`: the net's chat template does not take such a conversation, or its tokenizer leaves
+            nothing of the prompt.
     """
     ids = _encode(codec, request, request.history, request.prompt)
+    if not ids:
+        raise EngineError("prompt_refused", "The net's tokenizer leaves nothing of this prompt. Write a word.")
     if len(ids) < context_tokens and not request.is_truncatable:
         return ids
     most_tokens = context_tokens - min(request.max_tokens, max(1, context_tokens // 4))

@@ -1,7 +1,7 @@
 """The text engine: one thread owns the device and writes for everybody who is there, a token each a step.
 
 Callers use `submit` and read their ticket. Which nets are in memory is decided in `loaded_nets.py`, who goes first in
-`scheduler.py`; what a request has written so far lives in `sequence.py`.
+`scheduler.py`; a step is in `runner.py`; what a request has written so far lives in `sequence.py`.
 """
 
 import logging
@@ -11,28 +11,25 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import torch
-from torch import Tensor
 
 from genworkers.codecs.text_bpe import TextDecoder
 from genworkers.contract import TextRequest
 from genworkers.engine.blocks import BlockTable
 from genworkers.engine.config import EngineConfig
-from genworkers.engine.drawing import Drawing, accept, draw_tokens, drawing_for
+from genworkers.engine.drawing import drawing_for
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loaded_nets import LoadedNets, ServedNet
 from genworkers.engine.net_source import NetSource
 from genworkers.engine.prompt import prompt_ids
+from genworkers.engine.runner import Row, drop_stopped, run_step
 from genworkers.engine.sequence import StopStrings, TextSequence, TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.nets.paged_decoder import Piece
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 10.0
 # How often those who wait are asked whether they still want to; those who write are asked at every step.
 WAITING_CHECK_S = 0.1
-
-Row = TextSequence[Drawing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +232,7 @@ class TextEngine:
         for net in self._at_work:
             left += [*net.scheduler.running, *net.scheduler.waiting]
         self._at_work.clear()
+        self._nets.close()
         for sequence in left:
             sequence.ticket.fail(error)
 
@@ -242,89 +240,11 @@ class TextEngine:
     def _serve_all(self) -> None:
         """One step of every net that has work."""
         now = time.monotonic()
-        is_waiting_due = now >= self._next_waiting_check
-        if is_waiting_due:
+        is_due = now >= self._next_waiting_check
+        if is_due:
             self._next_waiting_check = now + WAITING_CHECK_S
         for net in self._at_work:
-            self._drop_ended(net, is_waiting_due)
-            self._step(net)
+            num_ended = drop_stopped(net, with_waiting=is_due) + run_step(net)
+            if num_ended:
+                self._nets.give_back(net, num_ended)
         self._at_work = [net for net in self._at_work if not net.scheduler.is_idle]
-
-    def _drop_ended(self, net: ServedNet, is_waiting_due: bool) -> None:
-        """Let go of who was cancelled or has no time left."""
-        candidates = list(net.scheduler.running)
-        if is_waiting_due:
-            candidates += net.scheduler.waiting
-        for sequence in candidates:
-            reason = sequence.ticket.stop_reason
-            if reason is not None:
-                sequence.end("cancelled" if reason == "cancelled" else "deadline")
-                self._remove(net, sequence)
-
-    def _step(self, net: ServedNet) -> None:
-        """Read what the scheduler says, then write one token for everybody whose logits are there."""
-        scheduler = net.scheduler
-        chunks = scheduler.plan()
-        if not chunks:
-            return
-        pieces = [
-            Piece(
-                ids=chunk.sequence.ids[chunk.start : chunk.end],
-                start=chunk.start,
-                blocks=chunk.sequence.table.blocks,
-                wants_logits=chunk.is_last,
-                adapter=chunk.sequence.table.adapter,
-            )
-            for chunk in chunks
-        ]
-        try:
-            with net.device:
-                logits = net.loaded.decoder.read(pieces)  # (M, V)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # The newest goes; what the others were to read is read again at the next step.
-            self._run_out_of_memory(net, max(scheduler.running, key=lambda sequence: sequence.arrival))
-            return
-        for chunk in chunks:
-            scheduler.advance(chunk)
-        writers = [chunk.sequence for chunk in chunks if chunk.is_last]
-        if writers:
-            self._write(net, writers, logits[:, : net.loaded.codec.vocab_size])
-
-    def _write(self, net: ServedNet, writers: list[Row], logits: Tensor) -> None:
-        for sequence, choice in zip(writers, draw_tokens(logits, writers), strict=True):
-            error = choice if isinstance(choice, EngineError) else accept(sequence, choice)
-            if error is not None:
-                self._fail(net, sequence, error)
-            elif sequence.finish_reason is not None:
-                self._remove(net, sequence)
-        net.num_written_tokens += len(writers)
-
-    def _fail(self, net: ServedNet, sequence: Row, error: EngineError) -> None:
-        sequence.ticket.fail(error)
-        self._remove(net, sequence)
-
-    def _remove(self, net: ServedNet, sequence: Row) -> None:
-        net.num_cached_tokens += sequence.num_cached_tokens
-        net.scheduler.remove(sequence)
-        self._nets.give_back(net)
-
-    def _run_out_of_memory(self, net: ServedNet, sequence: Row) -> None:
-        logger.warning("out of memory with %d sequences on the device", len(net.scheduler.running))
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._fail(
-            net,
-            sequence,
-            EngineError(
-                "out_of_memory",
-                "The device ran out of memory. Ask for fewer tokens, or let the operator lower max_running.",
-                may_retry=True,
-            ),
-        )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on a CPU."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

@@ -69,7 +69,7 @@ def test_what_is_shown_is_the_text_before_the_first_stop_string(stops: list[str]
 
 def test_long_stop_strings_cost_microseconds() -> None:
     watch = StopStrings(["a" * 99 + str(n) for n in range(8)])
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(1000):
         watch.push("aaaa")
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
