@@ -66,6 +66,7 @@ def install(with_dev: bool) -> None:
     (weights,) = VENV.glob(MINILM)
     if hashlib.sha256(weights.read_bytes()).hexdigest() != MINILM_SHA256:
         sys.exit(f"{weights} is not the file this project was made with: remove .venv and run again.")
+    subprocess.run([str(PYTHON), "-m", "genworkers.nets.native_library"], cwd=str(ROOT), check=False)  # says why not
     STAMP.write_text(stamp_of(lock))
 
 
