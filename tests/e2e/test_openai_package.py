@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from scripts.own_stack import Stack
-from tests.processes import wait_for
+from tests.processes import wait_for, worker_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ def key(live_stack: Stack) -> str:
 
 @pytest.fixture(scope="module")
 def client(live_stack: Stack, key: str) -> OpenAI:
-    return OpenAI(base_url=f"{live_stack.url}/v1", api_key=key, timeout=100, max_retries=0)
+    return OpenAI(base_url=f"{live_stack.url}/v1", api_key=key, timeout=110, max_retries=0)
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +305,17 @@ def test_an_idempotency_key_finds_the_answer_of_a_broken_stream_again(client: Op
     assert whole.choices[0].message.content == again.choices[0].message.content
 
 
-async def test_the_asynchronous_client_works_with_many_at_once(live_stack: Stack, key: str) -> None:
+def test_a_stream_goes_on_with_another_worker_and_repeats_nothing(client: OpenAI, live_stack: Stack) -> None:
+    asked: dict[str, Any] = {"model": NET, "messages": STORY, "max_tokens": 400, "seed": 21, "temperature": 0.8}
+    words: list[str] = []
+    for chunk in client.chat.completions.create(**asked, stream=True):
+        words.append(chunk.choices[0].delta.content or "")
+        if len(words) == 4:
+            worker_of(live_stack, "text").kill()
+    assert "".join(words) == client.chat.completions.create(**asked).choices[0].message.content
+
+
+async def test_the_asynchronous_client_works(live_stack: Stack, key: str) -> None:
     async with AsyncOpenAI(base_url=f"{live_stack.url}/v1", api_key=key, timeout=100, max_retries=0) as client:
         stream = await client.chat.completions.create(model=NET, messages=STORY, max_tokens=20, stream=True)
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
