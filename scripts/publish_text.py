@@ -1,128 +1,93 @@
 """Turns a finished text run into a checkpoint with its measures, card and samples.
 
-`python -m scripts.publish_text --help`. It trains nothing; the numbers come from the checkpoint as it is stored.
+`python -m scripts.publish_text --help`. It trains nothing; the numbers come from the checkpoint as it is stored. What
+stands beside them (the net before, the n-gram model, the held-out texts) comes from `genworkers.evaluation.text`.
 """
 
 import argparse
 import json
-import time
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from genworkers.checkpoints import NET_PART, TOKENIZER_PART, CheckpointFacts, fill_net, load_tensors, save
+from genworkers.checkpoints import NET_PART, TOKENIZER_PART, CheckpointFacts, save
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.evaluation.text import Document, distinct_frac, longest_copied_spans, measure_fit, write
-from genworkers.nets.decoder import Decoder, DecoderConfig
-from genworkers.sampling.logits import Sampling
-from genworkers.training.text_data import Story, read_stories, storybook_credits
-
-PROMPTS = (
-    "Write a story about a brave little boat.",
-    "Write a story about a cat who cannot sleep",
-    "Tell me a story about a red balloon.",
-    "Write a story about an old lighthouse.",
-    "Write a story about two friends who find a map.",
-    "Write a story about the moon",
-)
-SEED = 1
-NUM_TOKENS = 300
-SAMPLING = Sampling(temperature=0.8, top_k=50, top_p=0.95)
+from genworkers.evaluation.text import SAMPLE_TOKENS, SAMPLING, SEED, Figures, evaluate, table
+from genworkers.evaluation.text_fit import read_documents
+from genworkers.text_checkpoints import load_decoder, open_text_checkpoint
+from genworkers.training.text_data import storybook_credits
 
 TITLE = "Llama Tessera Text"
 NOTICE = "Built with Llama"
 LICENCES = [
-    "instruct-stories (stories, bedtime, child, slice-of-life): MIT, Copyright (c) 2024 Erik Hyrkas; its texts were "
-    "written by Llama 3.1 (Llama 3.1 Community License, Copyright (c) Meta Platforms, Inc.): Built with Llama",
+    "instruct-stories (child, stories, bedtime, slice-of-life, campfire, scenes, summaries, paraphrase): MIT, "
+    "Copyright (c) 2024 Erik Hyrkas; its texts were written by Llama 3.1 (Llama 3.1 Community License, Copyright (c) "
+    "Meta Platforms, Inc.): Built with Llama",
     "Storybooks of African Storybook and Pratham Books StoryWeaver: CC BY; titles and authors in attributions.md",
 ]
 LIMITS = [
-    "It writes simple English stories and nothing else: it knows no facts, follows no instructions, holds no dialogue.",
-    "It often misses the subject: in only two of the six samples below does the thing that was asked for appear.",
-    "Its heroes drift: names, things and places change within a story, and long stories lose their thread.",
-    "Its stories sound alike: children, villages, forests, kindness; that is what it read.",
-    "It reads and writes at most 768 tokens, prompt included, about 3,000 letters.",
-    "It was not trained to refuse anything; what it writes is screened outside the net.",
+    "It writes simple English stories, scenes and descriptions; it knows no facts and holds no dialogue.",
 ]
 
 
-def documents(stories: list[Story]) -> list[Document]:
-    """Each story with its own first prompt."""
-    return [Document(prompt=story.prompts[0], text=story.text) for story in stories]
+def training_facts(run: Path, earlier: Sequence[Path]) -> dict[str, Any]:
+    """The last value of everything that the run's log holds, its recipe, and the runs that it started from."""
+    facts = _last_of_log(run)
+    facts["recipe"] = json.loads((run / "run.json").read_text(encoding="utf-8"))["recipe"]
+    facts["earlier_runs"] = [
+        {name: value for name, value in _last_of_log(one).items() if name in ("step", "minutes", "num_tokens")}
+        for one in earlier
+    ]
+    return facts
 
 
 def curve(run: Path) -> list[dict[str, float]]:
     """The lines of a run's log that hold a held-out loss, each with the train loss before it."""
     points: list[dict[str, float]] = []
     train_loss = float("nan")
-    for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in _log(run):
         train_loss = row.get("train_loss", train_loss)
         if "held_out_loss" in row:
             points.append(row | {"train_loss": train_loss})
     return points
 
 
-def measure(net: Decoder, codec: TextCodec, stories: list[Story]) -> dict[str, Any]:
-    """Everything the card says in numbers."""
-    held_out = documents([story for story in stories if story.is_held_out])
-    learnt = documents([story for story in stories if not story.is_held_out])
-    began = time.perf_counter()
-    samples = {
-        prompt: write(net, codec, prompt, seed=SEED, max_tokens=NUM_TOKENS, sampling=SAMPLING) for prompt in PROMPTS
-    }
-    write_s = time.perf_counter() - began
-    texts = list(samples.values())
-    fit = measure_fit(net, codec, held_out)
-    return {
-        "held_out": asdict(fit),
-        "learnt_sample": asdict(measure_fit(net, codec, learnt[:: len(learnt) // len(held_out)])),
-        "distinct_1": distinct_frac(texts, 1),
-        "distinct_2": distinct_frac(texts, 2),
-        "distinct_4": distinct_frac(texts, 4),
-        "human_distinct_4": distinct_frac([one.text[:1000] for one in held_out[:: len(held_out) // 6][:6]], 4),
-        "longest_copied_spans": longest_copied_spans(texts, (one.text for one in learnt)),
-        "samples_s": round(write_s, 1),
-        "samples": samples,
-    }
+def card_text(training: Mapping[str, Any], columns: Mapping[str, Figures]) -> str:
+    """The card: what it is, what it read, what it can and cannot do.
 
-
-def card_text(training: dict[str, Any], figures: dict[str, Any]) -> str:
-    """The card: what it is, what it read, what it can and cannot do."""
-    held_out, learnt = figures["held_out"], figures["learnt_sample"]
-    longest = max(figures["longest_copied_spans"], key=lambda span: len(span.split()))
+    Args:
+        columns: of the table; the first is this net's.
+    """
+    own = next(iter(columns.values()))
+    runs = [*training["earlier_runs"], training]
     lines = [
         f"# {TITLE}",
         "",
-        f"**{NOTICE}.** A small decoder that writes short stories in simple English, trained here from scratch.",
-        "It holds no weights of Llama; part of the stories that it read were written by Llama 3.1, whose licence asks",
-        'for the name and the notice. "Write a story about ..." is the prompt it knows best.',
+        f"**{NOTICE}.** A small decoder that writes short stories, scenes and descriptions in simple English,",
+        "trained here from scratch. It holds no weights of Llama; most of what it read was written by Llama 3.1, whose",
+        'licence asks for the name and the notice. Prompts it knows: "Write a story about ...", "Write a story with the',
+        'words ...", "Write a scene about ...", "Describe ...", and "Summarise:" or "Rephrase:" above a passage.',
         "",
         "## Training",
         "",
-        f"{training['num_parameters']:,} parameters, {training['step']} steps, {training['num_tokens']:,} tokens",
-        f"({training['num_tokens'] / training['corpus_tokens']:.1f} epochs of {training['corpus_tokens']:,}) in "
-        f"{training['minutes']:.0f} minutes on one shared CPU core.",
+        f"{training['num_parameters']:,} parameters. {len(runs)} runs on one shared CPU core, each from the averaged",
+        f"weights of the one before: {sum(run['step'] for run in runs):,} steps, "
+        f"{sum(run['num_tokens'] for run in runs):,} tokens learnt in "
+        f"{sum(run['minutes'] for run in runs):.0f} minutes; the last run read {training['corpus_tokens']:,} tokens of text.",
         "Muon on the matrices, AdamW on the rest, a warmup-stable-decay schedule, the averaged weights are kept.",
         "One document in ten (by the sha256 of its key) was held out. Nothing was filtered for facts.",
         "",
         "## Measured",
         "",
-        "| measure | value |",
-        "|---|---|",
-        f"| bits per byte, held-out stories ({held_out['num_bytes']:,} bytes) | {held_out['bits_per_byte']:.4f} |",
-        f"| bits per byte, stories it learnt ({learnt['num_bytes']:,} bytes) | {learnt['bits_per_byte']:.4f} |",
-        f"| nats per token, held-out | {held_out['nats_per_token']:.4f} |",
-        f"| distinct 1-, 2-, 4-grams over six samples | {figures['distinct_1']:.3f}, {figures['distinct_2']:.3f}, "
-        f"{figures['distinct_4']:.3f} |",
-        f"| distinct 4-grams over six held-out stories | {figures['human_distinct_4']:.3f} |",
-        f'| longest span copied from a learnt story, over six samples | {len(longest.split())} words: "{longest}" |',
+        table(columns),
         "",
-        f"Samples: temperature {SAMPLING.temperature}, top-k {SAMPLING.top_k}, top-p {SAMPLING.top_p}, seed {SEED}, "
-        f"at most {NUM_TOKENS} tokens.",
+        f"Held-out documents: {own['num_bytes']['']:,} bytes. Texts: temperature {SAMPLING.temperature}, top-k "
+        f"{SAMPLING.top_k}, top-p {SAMPLING.top_p}, seed {SEED}. What",
+        "each measure counts: the docstrings of `genworkers/evaluation/text_measures.py`. The longest copied span is",
+        f'"{own["longest_copied_span"]}".',
         "",
         "## Limits",
         "",
@@ -132,28 +97,30 @@ def card_text(training: dict[str, Any], figures: dict[str, Any]) -> str:
         "",
         *(f"- {licence}" for licence in LICENCES),
         "",
-        "## Samples, unedited, first seed",
+        f"## Samples, unedited, seed {SEED}, at most {SAMPLE_TOKENS} tokens",
         "",
     ]
-    for prompt, text in figures["samples"].items():
-        lines += [f"**{prompt}**", "", *(f"> {line}".rstrip() for line in text.splitlines()), ""]
+    for prompt, text in own["samples"].items():
+        shown = "  \n".join(f"**{line}**" for line in prompt.splitlines())
+        lines += [shown, "", *(f"> {line}".rstrip() for line in text.splitlines()), ""]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure the run's averaged weights as they will be stored, and write the checkpoint folder."""
+    """Store the run's averaged weights, measure them as they are stored, and write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--earlier", type=Path, action="append", default=[], help="run that this one started from")
+    parser.add_argument("--documents", type=Path, required=True, help="of `genworkers.training.text_data`")
+    parser.add_argument("--beside", type=Path, help="figures of `genworkers.evaluation.text` for the table")
     parser.add_argument("--out", type=Path, default=Path("genworkers/weights/llama-tessera-text"))
-    parser.add_argument("--figures", type=Path, help="where to keep the figures as JSON; default in the run's folder")
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
     codec = TextCodec.from_file(arguments.run / "tokenizer.json")
-    config = json.loads((arguments.run / "run.json").read_text())["config"]
-    rows = [json.loads(line) for line in (arguments.run / "log.jsonl").read_text().splitlines()]
-    training = {name: row[name] for row in rows for name in row}
+    config = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))["config"]
+    training = training_facts(arguments.run, arguments.earlier)
     facts = CheckpointFacts(
         name=arguments.out.name,
         kind="text",
@@ -172,14 +139,25 @@ def main() -> None:
         TOKENIZER_PART: ("tokenizer.json", codec.to_json()),
         "attributions": ("attributions.md", f"# Storybooks that the net read, CC BY\n\n{attributions}".encode()),
     }
-    manifest = save(arguments.out, facts, weights=weights, other_parts=parts, card="")
-    net = Decoder(DecoderConfig(**config))
-    fill_net(net, load_tensors(arguments.out, manifest, NET_PART), path=arguments.out)
-    figures = measure(net, codec, read_stories(arguments.corpus))
-    save(arguments.out, facts, weights=weights, other_parts=parts, card=card_text(training, figures))
-    content = json.dumps({"curve": curve(arguments.run), **figures}, indent=1, ensure_ascii=False)
-    (arguments.figures or arguments.run / "figures.json").write_text(content + "\n", encoding="utf-8")
-    print(content)
+    save(arguments.out, facts, weights=weights, other_parts=parts, card="")
+    learnt, held_out = read_documents(arguments.documents)
+    net = load_decoder(open_text_checkpoint(arguments.out))
+    columns = {"this net": evaluate(net, codec, learnt, held_out)}
+    if arguments.beside:
+        beside: dict[str, Figures] = json.loads(arguments.beside.read_text(encoding="utf-8"))
+        columns |= {"the net before" if "/" in name else name: figures for name, figures in beside.items()}
+    save(arguments.out, facts, weights=weights, other_parts=parts, card=card_text(training, columns))
+    content = json.dumps({"curve": curve(arguments.run), "columns": columns}, indent=1, ensure_ascii=False)
+    (arguments.run / "figures.json").write_text(content + "\n", encoding="utf-8")
+    print(table(columns))
+
+
+def _log(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _last_of_log(run: Path) -> dict[str, Any]:
+    return {name: value for row in _log(run) for name, value in row.items()}
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def evaluate(net: Decoder, codec: TextCodec, learnt: Sequence[Document], held_ou
         repeated_4, longest_copied_words (the longest) and median_copied_words, longest_copied_span, summaries and
         rephrasings (supported_frac, length_ratio, copied_frac: means over held-out passages), samples.
     """
-    fits = fit_by_source(net, codec, held_out)
+    fits = fit_by_source(net, codec, held_out, is_bf16=True)
     asked = _spread([document for document in held_out if document.word_prompt], NUM_WORD_PROMPTS)
     story_prompts = [one.word_prompt for one in asked] + [f"Write a story about {one}." for one in SUBJECTS]
     stories = write_many(net, codec, story_prompts, seed=SEED, max_tokens=STORY_TOKENS, sampling=SAMPLING)
@@ -196,7 +196,7 @@ def main() -> None:
     columns: dict[str, Figures] = {}
     for folder in arguments.net:
         checkpoint = open_text_checkpoint(folder)
-        net = load_decoder(checkpoint, dtype=None)  # as it is served
+        net = load_decoder(checkpoint)
         columns[str(folder)] = evaluate(net, checkpoint.codec, learnt, held_out)
     columns[f"{NGRAM_ORDER}-gram"] = ngram_figures(checkpoint.codec, learnt, held_out, net.config.context_tokens)
     columns["held-out texts"] = human_figures(held_out)

@@ -78,16 +78,23 @@ def measure_fit(net: Decoder, codec: TextCodec, documents: Iterable[Document]) -
 
 
 @torch.inference_mode()
-def fit_by_source(net: Decoder, codec: TextCodec, documents: Iterable[Document]) -> dict[str, Fit]:
-    """`measure_fit` of each source, and of all under ""."""
+def fit_by_source(
+    net: Decoder, codec: TextCodec, documents: Iterable[Document], *, is_bf16: bool = False
+) -> dict[str, Fit]:
+    """`measure_fit` of each source, and of all under "".
+
+    Args:
+        is_bf16: multiply in bfloat16, as in training.
+    """
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0])
     for document in documents:
         ids, num_prompt = scored_ids(codec, document, net.config.context_tokens)
         scored = ids[num_prompt:]
         if not scored:
             continue
-        hidden = net.hidden(torch.tensor([ids[:-1]]))[0, num_prompt - 1 :]  # (T, D)
-        logits = net.head(hidden)  # (T, V)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16):
+            hidden = net.hidden(torch.tensor([ids[:-1]]))[0, num_prompt - 1 :]  # (T, D)
+            logits = net.head(hidden)  # (T, V)
         nats = F.cross_entropy(logits.float(), torch.tensor(scored), reduction="sum").item()
         num_bytes = sum(len(codec.bytes_of(token_id)) for token_id in scored)
         for name in {document.source, ""}:
