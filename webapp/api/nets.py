@@ -13,6 +13,14 @@ from webapp.errors import not_found
 router = Router(tags=["nets"])
 
 
+class AdapterItem(BaseModel):
+    """A fine-tuning (LoRA) of a net that text jobs can name beside it."""
+
+    name: str
+    title: str
+    sha256: str = Field(description="of its weights")
+
+
 class NetItem(BaseModel):
     """A net that jobs can name."""
 
@@ -26,6 +34,7 @@ class NetItem(BaseModel):
     styles: dict[str, str] = Field(description="style to its description; empty for text")
     context_tokens: int
     licences: list[str]
+    adapters: list[AdapterItem] = Field(description="the fine-tunings of this net; empty for pictures")
 
 
 class NetDetail(NetItem):
@@ -44,7 +53,7 @@ class NetList(BaseModel):
 @router.get("/nets", auth=READ, response=NetList, summary="List nets")
 def list_nets(request: ApiRequest) -> NetList:
     """The nets that are installed here."""
-    return NetList(items=[NetItem.model_validate(net, from_attributes=True) for net in catalog.nets()])
+    return NetList(items=[NetItem(**_facts(net)) for net in catalog.nets()])
 
 
 @router.get("/nets/{name}", auth=READ, response=NetDetail, summary="Get a net")
@@ -53,4 +62,8 @@ def get_net(request: ApiRequest, name: str) -> NetDetail:
     net = catalog.net(name)
     if net is None:
         raise not_found("net")
-    return NetDetail.model_validate(net, from_attributes=True)
+    return NetDetail(**_facts(net))
+
+
+def _facts(net: contract.NetManifest) -> dict[str, Any]:
+    return net.model_dump() | {"adapters": [adapter.model_dump() for adapter in catalog.adapters_of(net.name)]}
