@@ -16,7 +16,8 @@ from genworkers.checkpoints import (
     load_manifest,
     read_part,
 )
-from genworkers.codecs.text_bpe import ChatFormat, TextCodec
+from genworkers.codecs.chat_format import ChatFormat
+from genworkers.codecs.text_bpe import TextCodec
 from genworkers.contract import NetManifest
 from genworkers.nets.decoder import Decoder, DecoderConfig
 

@@ -6,15 +6,13 @@ Text that a user types never becomes a special token, whatever it looks like. Th
 
 import codecs
 import json
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from genworkers.codecs.chat_format import ChatFormat, ControlTokens, Turn, plain_chat
 from genworkers.codecs.chat_template import ChatTemplate
 from genworkers.contract import Message
 
@@ -22,40 +20,6 @@ END = "<|end|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
 SPECIALS = (END, USER, ASSISTANT)
-Turn = tuple[str, str]  # role, content
-NOTHING = "(?!)"  # a pattern that is never found
-
-
-@dataclass(frozen=True, slots=True)
-class ChatFormat:
-    """How a net that is not the house's wants a conversation written, and how it ends an answer.
-
-    Args:
-        end_ids: tokens that end an answer, at least one; the first is the tokenizer's own.
-        template: a Jinja chat template; "" for a net that only continues text.
-        variables: what the template may name: `bos_token`, `eos_token`...
-    """
-
-    end_ids: tuple[int, ...]
-    template: str = ""
-    variables: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, content: bytes) -> "ChatFormat":
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        try:
-            stored = json.loads(content)
-            return cls(tuple(map(int, stored["end_ids"])), str(stored["template"]), dict(stored["variables"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise ValueError(f"is no chat format: {error}") from error
-
-    def to_json(self) -> bytes:
-        """The content of a `chat.json`."""
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 class TextCodec:
@@ -82,10 +46,8 @@ class TextCodec:
         vocab = tokenizer.get_vocab()
         self.vocab_size: int = max(vocab.values(), default=-1) + 1
         self.special_ids = frozenset(added) - self._text_of_added.keys()
-        foreign = set("".join(token for token, token_id in vocab.items() if token_id not in added)) - set(
-            _BYTE_OF_LETTER
-        )
-        if foreign:
+        letters = set("".join(token for token, token_id in vocab.items() if token_id not in added))
+        if foreign := letters - _BYTE_OF_LETTER.keys():
             raise ValueError(f"the tokenizer must be a byte-level BPE, but its tokens hold {sorted(foreign)[:5]}")
         if chat is None:
             self._user_id, self._assistant_id = self._id_of(USER), self._id_of(ASSISTANT)
@@ -108,10 +70,7 @@ class TextCodec:
             )
         # Otherwise a user who types "<|end|>" would end their own prompt.
         tokenizer.encode_special_tokens = True
-        self._special_pattern = _pattern_of(special)
-        self._steering_pattern = _pattern_of(steering)
-        self._control_pattern = _pattern_of([*special, *steering])
-        self._start_pattern = "|".join(sorted({re.escape(token.content[0]) for token in (*special, *steering)}))
+        self._control = ControlTokens(special, steering)
         self._template = ChatTemplate(chat.template, chat.variables) if chat is not None and chat.template else None
 
     @classmethod
@@ -181,7 +140,7 @@ class TextCodec:
         if self.chat is None:
             return self._encode_house_chat(turns)
         if self._template is None:
-            return self.encode_raw(_plain_chat(turns))
+            return self.encode_raw(plain_chat(turns))
         return self._encode_rendered(self._template, turns)
 
     def _encode_house_chat(self, turns: Sequence[Turn]) -> list[int]:
@@ -198,50 +157,14 @@ class TextCodec:
         return [*ids, self._assistant_id]
 
     def _encode_rendered(self, template: ChatTemplate, turns: Sequence[Turn]) -> list[int]:
-        """Render and encode, so that the template's own control tokens become ids and typed ones stay text.
-
-        Typed control tokens are wrapped in two characters that nobody typed, which leaves templates that look for
-        them intact. As a template may also cut and join text, a second rendering, whose contents cannot hold any
-        control token at all, says which ones must come out; where they differ, the second one counts. In what the
-        net itself said, tokens like "<think>" that are not declared special are left to its template.
-        """
-        everything = "".join(content for _, content in turns)
-        unused = (char for char in map(chr, range(0xE000, 0x110000)) if char not in everything)
-        opening, closing, breaker = next(unused), next(unused), next(unused)
-
-        def wrapped(role: str, content: str) -> str:
-            pattern = self._special_pattern if role == "assistant" else self._control_pattern
-            return re.sub(pattern, rf"{opening}\g<0>{closing}", content)
-
-        def broken(role: str, content: str) -> str:
-            kept = self._steering_pattern if role == "assistant" else NOTHING
-            apart = partial(re.sub, f"({kept})|({self._start_pattern})")
-            return breaker + apart(lambda found: found[1] or f"{breaker}{found[2]}{breaker}", content)
-
-        texts = template.render(
-            [[{"role": role, "content": way(role, content)} for role, content in turns] for way in (wrapped, broken)]
-        )
-        control = self._control_pattern
-        typed = re.compile(f"{opening}(?:{control})|(?:{control}){closing}|(?P<own>{control})")
-        marks = str.maketrans("", "", opening + closing + breaker)
-        ways: list[tuple[list[int], list[int]]] = []  # control ids, all ids
-        for text in texts:
-            control_ids: list[int] = []
-            ids: list[int] = []
-            end = 0
-            for found in typed.finditer(text):
-                if found["own"] is not None:
-                    control_ids.append(self._control_id_of(found["own"]))
-                    ids += [*self.encode(text[end : found.start()].translate(marks)), control_ids[-1]]
-                    end = found.end()
-            ways.append((control_ids, ids + self.encode(text[end:].translate(marks))))
-        first, second = ways
-        return first[1] if first[0] == second[0] else second[1]
-
-    def _control_id_of(self, found: str) -> int:
-        """The id of a control token that was found, perhaps with spaces around it."""
-        token_id = self._tokenizer.token_to_id(found)
-        return self._id_of(found.strip()) if token_id is None else int(token_id)
+        ids: list[int] = []
+        for position, piece in enumerate(self._control.render(template, turns)):
+            if position % 2 == 0:
+                ids += self.encode(piece)
+            else:  # a token may swallow the spaces around it
+                token_id = self._tokenizer.token_to_id(piece)
+                ids.append(self._id_of(piece.strip()) if token_id is None else token_id)
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of the ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
@@ -310,20 +233,6 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> TextCodec:
 
 def _readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _plain_chat(turns: Sequence[Turn]) -> str:
-    if len(turns) == 1:
-        return turns[0][1]
-    names = {"system": "", "user": "User: ", "assistant": "Assistant: "}
-    return "\n\n".join([*(f"{names[role]}{content}" for role, content in turns), "Assistant:"])
-
-
-def _pattern_of(tokens: Sequence[AddedToken]) -> str:
-    """Finds the tokens, the longest first, and the spaces that those which ask for it swallow."""
-    found = sorted(tokens, key=lambda token: len(token.content), reverse=True)
-    each = ((r"\s*" * token.lstrip) + re.escape(token.content) + (r"\s*" * token.rstrip) for token in found)
-    return "|".join(each) or NOTHING
 
 
 def _letters_of_bytes() -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Adds a LoRA adapter to a net: checked against the net's shapes and weights, then put beside its other adapters."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +76,14 @@ def add_adapter(
         made.mkdir()
         shutil.copyfile(weights, made / ADAPTER_WEIGHTS)
         facts = {"name": name, "title": title or manifest.title or name, "base": checkpoint.manifest.name}
-        stored = manifest.model_copy(update=facts)
-        (made / ADAPTER_MANIFEST).write_text(stored.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        stored = (folder.json(ADAPTER_MANIFEST) or {}) | facts
+        content = json.dumps(stored, indent=2, ensure_ascii=False) + "\n"
+        (made / ADAPTER_MANIFEST).write_text(content, encoding="utf-8")
         target.parent.mkdir(exist_ok=True)
         if target.exists():
             target.rename(room / "replaced")
         made.rename(target)
-    return AddedAdapter(target, stored)
+    return AddedAdapter(target, manifest.model_copy(update=facts))
 
 
 def remove_adapter(adapters_dir: Path, net: str, name: str) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from genworkers.checkpoints import CheckpointError
+from genworkers.codecs.chat_format import ChatFormat
 from genworkers.codecs.chat_template import MAX_TEMPLATE_CHARS
-from genworkers.codecs.text_bpe import ChatFormat, TextCodec
+from genworkers.codecs.text_bpe import TextCodec
 from genworkers.importing.families import CONFIG
 from genworkers.importing.source_folder import SourceFolder
 

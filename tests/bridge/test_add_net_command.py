@@ -39,7 +39,7 @@ def test_an_added_net_and_its_adapter_are_in_the_catalogue(source: Path, tmp_pat
     assert folder is not None
     assert (net.title, folder) == ("Tiny Llama", settings.ADDED_NETS_DIR / "tiny-llama")
 
-    adapter = write_adapter(tmp_path / "lora", open_text_checkpoint(folder), {"base": "tiny-llama"})
+    adapter = write_adapter(tmp_path / "lora", open_text_checkpoint(folder), {"base": "its-name-there"})
     assert "Added the adapter pirate of tiny-llama: rank 2, 1 layers." in run("add_net", str(adapter))
     assert [one.name for one in catalog.adapters_of("tiny-llama")] == ["pirate"]
     assert catalog.adapter_folder("tiny-llama", "pirate") == settings.ADAPTERS_DIR / "tiny-llama" / "pirate"
@@ -62,7 +62,9 @@ def test_what_goes_wrong_is_one_line(source: Path, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"is there already; choose another --name, or give --replace"):
         run("add_net", str(source))
     adapter = write_adapter(
-        tmp_path / "lora", open_text_checkpoint(catalog.folder_of("tiny-llama") or source), {"base": "absent"}
+        tmp_path / "lora",
+        open_text_checkpoint(catalog.folder_of("tiny-llama") or source),
+        {"base": "absent", "base_sha256": "0" * 64},
     )
     with pytest.raises(CommandError, match=r"for the net 'absent', which is not installed"):
         run("add_net", str(adapter))

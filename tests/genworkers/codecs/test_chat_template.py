@@ -7,8 +7,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from genworkers.codecs import chat_template
+from genworkers.codecs.chat_format import ChatFormat
 from genworkers.codecs.chat_template import ChatTemplate, ChatTemplateError
-from genworkers.codecs.text_bpe import ChatFormat, TextCodec
+from genworkers.codecs.text_bpe import TextCodec
 from genworkers.contract import Message
 from tests.genworkers.tiny_decoder import tiny_codec
 

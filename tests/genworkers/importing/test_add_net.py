@@ -152,6 +152,7 @@ def test_an_adapter_is_added_beside_its_net_and_removed(base: TextCheckpoint, tm
     assert added.folder == adapters / "tiny" / "pirate"
     stored = json.loads((added.folder / "adapter.json").read_text())
     assert (stored["name"], stored["title"], stored["rank"]) == ("pirate", "Pirate talk", 2)
+    assert stored["training"] == {"steps": 3}
     assert sha256_of(added.folder / "adapter.safetensors") == stored["sha256"]
     with pytest.raises(ValueError, match="has an adapter 'pirate' already"):
         add_adapter(folder, base.folder, adapters, "")
