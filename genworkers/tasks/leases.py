@@ -50,6 +50,11 @@ def held(claim: Claim, *, stop: Callable[[], None]) -> Iterator[None]:
             _held.pop(claim, None)
 
 
+def num_held() -> int:
+    """How many jobs this process works on."""
+    return len(_held)
+
+
 def is_closing() -> bool:
     """Whether this process is about to stop and must claim nothing more."""
     return _is_closing.is_set()

@@ -11,7 +11,7 @@ from genworkers import contract
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import engines, lifecycle
+from genworkers.tasks import engines, leases, lifecycle
 from genworkers.tasks.lifecycle import BlockedError, Run
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety import rules
@@ -19,6 +19,8 @@ from webapp.safety.models import Action
 from webapp.safety.rules import ScreenResult
 
 FLUSH_S = 0.05
+# With more jobs than this in the process each tells its words less often, so that the telling never outweighs the work.
+JOBS_AT_FULL_RATE = 8
 POLL_S = 0.25
 EXCERPT_CHARS = 300
 # Long enough for any listed phrase; a rule is looked for in the newest words only, the whole is screened at the end.
@@ -105,7 +107,8 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
 
     def report() -> bool:
         nonlocal last_flush
-        time.sleep(max(0.0, last_flush + FLUSH_S - time.monotonic()))
+        flush_s = FLUSH_S * max(1.0, leases.num_held() / JOBS_AT_FULL_RATE)
+        time.sleep(max(0.0, last_flush + flush_s - time.monotonic()))
         growing = [text for text in texts if not text.ticket.is_done]
         # The texts of a job advance together: whoever has something is found with the first that is still growing.
         pieces = [text.grow(0.0 if place else POLL_S, terms) for place, text in enumerate(growing)]
