@@ -5,7 +5,8 @@
 // read from front to back, so that a product with one row is a plain stream through memory.
 #pragma once
 
-#include <cstdlib>
+#include <sys/mman.h>
+
 #include <memory>
 #include <new>
 #include <vector>
@@ -21,25 +22,32 @@
 
 enum class Storage : int { kFloat = 0, kBfloat = 1, kInt8 = 2 };
 
-struct FreeMemory {
-    void operator()(void *memory) const { std::free(memory); }
+struct Unmap {
+    size_t bytes = 0;
+
+    void operator()(void *memory) const { munmap(memory, bytes); }
 };
 
 template <class T>
-using Buffer = std::unique_ptr<T[], FreeMemory>;
+using Buffer = std::unique_ptr<T[], Unmap>;
 
-// Zeroed memory on its own cache lines; pages that nobody touches cost nothing.
+// Zeroed memory in large pages where the system has them; pages that nobody touches cost nothing.
 template <class T>
 Buffer<T> make_buffer(size_t count) {
-    const size_t bytes = (count * sizeof(T) + 4095) / 4096 * 4096 + 4096;
-    void *memory = nullptr;
-    if (posix_memalign(&memory, 4096, bytes) != 0) throw std::bad_alloc();
-    std::memset(memory, 0, bytes);
-    return Buffer<T>(static_cast<T *>(memory));
+    constexpr size_t kLargePage = 1 << 21;
+    const size_t wanted = count * sizeof(T) + 4096;  // products fetch a little beyond the end
+    const size_t unit = wanted < kLargePage ? 4096 : kLargePage;
+    const size_t bytes = (wanted + unit - 1) / unit * unit;
+    void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (bytes >= kLargePage) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return Buffer<T>(static_cast<T *>(memory), Unmap{bytes});
 }
 
 constexpr int kPanel = 2 * kLanes;  // outputs that are computed together
-constexpr int kAhead = 2048;   // bytes of weights that are fetched before they are needed
+constexpr int kAhead = 512;    // bytes of weights that are fetched before they are needed
 constexpr int kTileRows = 16;
 constexpr int kTileBytes = 1024;
 constexpr int kFine = 128;  // an activation is kFine * high + low, in units of its row's scale
