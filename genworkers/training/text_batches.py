@@ -6,7 +6,9 @@ all of one shape, which is what a GPU wants, and their mask is `genworkers.train
 
 import random
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +16,14 @@ from torch import Tensor
 
 from genworkers.codecs.text_bpe import TextCodec
 from genworkers.training.text_data import Story
-from genworkers.training.text_prompts import PASSAGE_TASKS
+from genworkers.training.text_prompts import PASSAGE_TASKS, fixed_texts
 
 IGNORED_TARGET = -100
 PADDING = -1
 PROMPT_MARGIN_TOKENS = 12
 LENGTH_JITTER_TOKENS = 24
+COMMON_DOCUMENTS_FRAC = 0.1
+FIRST_USE_WEIGHT = 5.0
 
 Example = tuple[list[int], int]  # ids, how many of them are the prompt
 Row = list[Example]
@@ -32,6 +36,7 @@ class Batch:
     Args:
         inputs: (B, T) ids.
         targets: (B, T) ids, `IGNORED_TARGET` where nothing is learnt.
+        weights: (B, T) how much each target counts.
         documents: (B, T) which document of its row a token belongs to, `PADDING` for none; None where every row
             holds one document from its first position on.
         positions: (B, T) each token's place in its document; None as for documents.
@@ -39,6 +44,7 @@ class Batch:
 
     inputs: Tensor
     targets: Tensor
+    weights: Tensor
     documents: Tensor | None = None
     positions: Tensor | None = None
 
@@ -51,17 +57,22 @@ class Batch:
         """The same on another device."""
         documents = None if self.documents is None else self.documents.to(device)
         positions = None if self.positions is None else self.positions.to(device)
-        return Batch(self.inputs.to(device), self.targets.to(device), documents, positions)
+        return Batch(self.inputs.to(device), self.targets.to(device), self.weights.to(device), documents, positions)
 
 
 @dataclass(slots=True)
 class Corpus:
-    """Documents as ids, ready to be batched."""
+    """Documents as ids, ready to be batched.
+
+    Args:
+        common_ids: tokens that stand in many documents or in every prompt of a kind.
+    """
 
     codec: TextCodec
     stories: Sequence[Story]
     bodies: list[list[int]]
     context_tokens: int
+    common_ids: AbstractSet[int]
 
     @classmethod
     def build(cls, codec: TextCodec, stories: Sequence[Story], context_tokens: int) -> "Corpus":
@@ -73,7 +84,12 @@ class Corpus:
             if story.source not in PASSAGE_TASKS
             or len(bodies[index]) + len(codec.encode(story.prompts[-1])) + PROMPT_MARGIN_TOKENS < context_tokens
         ]
-        return cls(codec, [stories[index] for index in kept], [bodies[index] for index in kept], context_tokens)
+        bodies = [bodies[index] for index in kept]
+        num_documents_with = Counter(token_id for body in bodies for token_id in set(body))
+        limit = COMMON_DOCUMENTS_FRAC * len(bodies)
+        common_ids = {token_id for token_id, count in num_documents_with.items() if count > limit}
+        common_ids.update(token_id for ids in codec.encode_many(fixed_texts()) for token_id in ids)
+        return cls(codec, [stories[index] for index in kept], bodies, context_tokens, common_ids)
 
     @property
     def num_tokens(self) -> int:
@@ -81,14 +97,10 @@ class Corpus:
         return sum(len(body) for body in self.bodies)
 
     def example(self, index: int, rng: random.Random | None) -> Example:
-        """Ids of one conversation and the length of what is not learnt; without `rng`, with its first prompt.
-
-        The passage of a summary or a rephrasing is learnt too when it is drawn with `rng`: it is a story.
-        """
-        story = self.stories[index]
-        head = self.codec.encode_prompt(story.prompts[0] if rng is None else rng.choice(story.prompts))
-        ids = [*head, *self.bodies[index], self.codec.end_id][: self.context_tokens + 1]
-        return ids, 1 if story.source in PASSAGE_TASKS and rng is not None else len(head)
+        """Ids of one conversation and the length of its prompt, drawn with `rng`, the first one without."""
+        prompts = self.stories[index].prompts
+        head = self.codec.encode_prompt(prompts[0] if rng is None else rng.choice(prompts))
+        return [*head, *self.bodies[index], self.codec.end_id][: self.context_tokens + 1], len(head)
 
     def epoch(self, seed: int, batch_tokens: int, *, is_packed: bool = False) -> Iterator[list[Row]]:
         """Every document once.
@@ -132,15 +144,31 @@ def pack(examples: Sequence[Example], row_tokens: int) -> list[Row]:
     return rows
 
 
-def to_batch(rows: Sequence[Row], pad_id: int, row_tokens: int = 0) -> Batch:
+def first_uses(ids: Sequence[int], num_prompt: int, common_ids: AbstractSet[int]) -> list[int]:
+    """Places in the answer where a token of the prompt that is not common is used for the first time."""
+    wanted = set(ids[:num_prompt]) - common_ids
+    places = []
+    for place, token_id in enumerate(ids[num_prompt:]):
+        if token_id in wanted:
+            wanted.remove(token_id)
+            places.append(place)
+    return places
+
+
+def to_batch(
+    rows: Sequence[Row], pad_id: int, row_tokens: int = 0, common_ids: AbstractSet[int] | None = None
+) -> Batch:
     """Lay rows out as tensors, padded on the right; prompts are not learnt.
 
     Args:
         row_tokens: T; 0 makes it as long as the longest row.
+        common_ids: where given, the first use of any other token of the prompt counts `FIRST_USE_WEIGHT` times: such
+            tokens are few, and on them depends whether the answer keeps to the prompt.
     """
     num_tokens = row_tokens or max(sum(len(ids) - 1 for ids, _ in row) for row in rows)
     inputs = torch.full((len(rows), num_tokens), pad_id)
     targets = torch.full((len(rows), num_tokens), IGNORED_TARGET)
+    weights = torch.ones((len(rows), num_tokens))
     documents = torch.full((len(rows), num_tokens), PADDING)
     positions = torch.zeros((len(rows), num_tokens), dtype=torch.long)
     for place, row in enumerate(rows):
@@ -149,12 +177,15 @@ def to_batch(rows: Sequence[Row], pad_id: int, row_tokens: int = 0) -> Batch:
             end = start + len(ids) - 1
             inputs[place, start:end] = torch.tensor(ids[:-1])
             targets[place, start + num_prompt - 1 : end] = torch.tensor(ids[num_prompt:])
+            if common_ids is not None:
+                answer = start + num_prompt - 1
+                weights[place, [answer + at for at in first_uses(ids, num_prompt, common_ids)]] = FIRST_USE_WEIGHT
             documents[place, start:end] = number
             positions[place, start:end] = torch.arange(end - start)
             start = end
     if all(len(row) == 1 for row in rows):
-        return Batch(inputs, targets)
-    return Batch(inputs, targets, documents, positions)
+        return Batch(inputs, targets, weights)
+    return Batch(inputs, targets, weights, documents, positions)
 
 
 def padding_frac(batches: Sequence[Sequence[Row]], row_tokens: int = 0) -> float:

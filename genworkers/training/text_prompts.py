@@ -10,6 +10,8 @@ from collections import Counter
 PASSAGE_TASKS = frozenset(("summaries", "paraphrase"))
 SCENES = "scenes"
 NUM_WORD_PROMPTS = 6
+NUM_OPENING_WORD_PROMPTS = 4
+OPENING_CHARS = 600
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _CAPITAL_NAME = re.compile(r"\b[A-Z][a-z]+\b")
@@ -69,7 +71,7 @@ def words_of(text: str) -> list[str]:
 
 
 def subjects_of(text: str, too_common: set[str]) -> list[str]:
-    """Phrases that say what a story is about: its opening hero and the nouns it keeps coming back to."""
+    """Phrases that say what a story is about: its hero and the nouns of its opening that it keeps coming back to."""
     subjects = []
     opening = _OPENING.search(text[:300])
     if opening:
@@ -79,7 +81,7 @@ def subjects_of(text: str, too_common: set[str]) -> list[str]:
             break
         if word in too_common or word in _NOT_SUBJECTS or len(word) < 3:
             continue
-        article = re.search(rf"\b(an? (?:[a-z]+ ){{0,2}}?{word})\b", text)
+        article = re.search(rf"\b(an? (?:[a-z]+ ){{0,2}}?{word})\b", text[:OPENING_CHARS])
         if article:
             subjects.append(article.group(1))
     return subjects
@@ -108,8 +110,10 @@ def story_prompts(own_prompt: str, source: str, text: str, too_common: set[str])
     rng = random.Random(own_prompt)
     for subject in subjects_of(text, too_common):
         prompts.extend(way.format(subject) for way in rng.sample(subject_ways, 2))
-    for _ in range(NUM_WORD_PROMPTS):
-        words = asked_words(text, too_common, rng)
+    opening = text[:OPENING_CHARS].rpartition(" ")[0]
+    for number in range(NUM_WORD_PROMPTS):
+        # Words that come soon teach more: what is asked for hundreds of tokens earlier is hard to learn to use.
+        words = asked_words(opening if number < NUM_OPENING_WORD_PROMPTS else text, too_common, rng)
         if words:
             prompts.append(rng.choice(word_ways).format(", ".join(words[:-1]) + " and " + words[-1]))
     return tuple(prompts)
@@ -142,6 +146,12 @@ def title_in(own_prompt: str) -> str:
     """The title that the set's own prompt quotes, "" for none."""
     title = _TITLE_IN_PROMPT.search(own_prompt)
     return title.group(1).translate(STRAIGHT_QUOTES) if title else ""
+
+
+def fixed_texts() -> list[str]:
+    """Every way to ask, without what is asked for."""
+    ways = [*_SUBJECT_WAYS, *_WORD_WAYS, *_DESCRIPTION_WAYS, *_REPHRASE_WAYS, *_SUMMARY_WAYS]
+    return [way.replace("story", thing).format("") for way in ways for thing in ("story", "scene")]
 
 
 def word_prompt_in(prompts: tuple[str, ...]) -> str:

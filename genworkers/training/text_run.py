@@ -61,17 +61,19 @@ def nats_of_targets(
     targets: Tensor,
     chosen: Tensor,
     is_bf16: bool,
+    weights: Tensor | None = None,
     documents: Tensor | None = None,
     positions: Tensor | None = None,
 ) -> Tensor:
-    """Summed cross-entropy in nats of the chosen flat positions (M,); the others as in `Batch`, all (B, T)."""
+    """Weighted sum of the cross-entropies in nats of the chosen flat positions (M,); the rest is as in `Batch`."""
     with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=is_bf16):
         if documents is None or positions is None:
             hidden = net.hidden(inputs)  # (B, T, D)
         else:
             hidden = packed_hidden(net, inputs, documents, positions)
         logits = net.head(hidden.flatten(0, 1)[chosen])  # (M, V)
-    return F.cross_entropy(logits.float(), targets.flatten()[chosen], reduction="sum")
+    nats = F.cross_entropy(logits.float(), targets.flatten()[chosen], reduction="none")  # (M,)
+    return (nats if weights is None else nats * weights.flatten()[chosen]).sum()
 
 
 # Compiled, the element-wise work between the matrix products is fused: about a third less time a step.
@@ -135,8 +137,8 @@ class Run:
         self.net.load_state_dict(load_file(path))
         self.average = WeightAverage(self.net)
 
-    def train_step(self, rows: Sequence[Row], pad_id: int) -> float:
-        """One update; returns the loss in nats a token before it."""
+    def train_step(self, rows: Sequence[Row], corpus: Corpus) -> float:
+        """One update; returns the loss before it, in nats a token, the weights of `Batch` applied."""
         recipe = self.recipe
         factor = wsd_factor(
             self.progress_frac,
@@ -148,11 +150,20 @@ class Run:
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
         row_tokens = self.net.config.context_tokens if recipe.is_packed else 0
-        batch = to_batch(rows, pad_id, row_tokens).to(recipe.device)
+        batch = to_batch(rows, corpus.codec.end_id, row_tokens, corpus.common_ids).to(recipe.device)
         chosen = batch.chosen
         nats_of = compiled_nats_of_targets if recipe.is_compiled else nats_of_targets
-        nats = nats_of(self.net, batch.inputs, batch.targets, chosen, recipe.is_bf16, batch.documents, batch.positions)
-        loss = nats / chosen.numel()
+        nats = nats_of(
+            self.net,
+            batch.inputs,
+            batch.targets,
+            chosen,
+            recipe.is_bf16,
+            batch.weights,
+            batch.documents,
+            batch.positions,
+        )
+        loss = nats / batch.weights.flatten()[chosen].sum()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         for optimiser in self.optimisers:
@@ -209,7 +220,7 @@ def train(run: Run, learnt: Corpus, held_out: Corpus, *, eval_every_s: float, sa
     while run.progress_frac < 1.0:
         batches = list(learnt.epoch(recipe.seed + run.epoch, recipe.batch_tokens, is_packed=recipe.is_packed))
         while run.batch_in_epoch < len(batches) and run.progress_frac < 1.0:
-            loss = run.train_step(batches[run.batch_in_epoch], learnt.codec.end_id)
+            loss = run.train_step(batches[run.batch_in_epoch], learnt)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss became {loss} at step {run.step}")
             recent.append(loss)

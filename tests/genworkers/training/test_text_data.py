@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genworkers.training.text_batches import PADDING, Corpus, pack, padding_frac, to_batch
+from genworkers.training.text_batches import FIRST_USE_WEIGHT, PADDING, Corpus, pack, padding_frac, to_batch
 from genworkers.training.text_data import (
     MIN_STORY_CHARS,
     Story,
@@ -160,3 +160,19 @@ def test_the_opening_of_a_story_is_asked_for_as_a_description(folder: Path) -> N
     for story in descriptions:
         assert TALE.startswith(story.text)
         assert all(" boat" in prompt or " island" in prompt or "Bo" in prompt for prompt in story.prompts[:-2])
+
+
+def test_the_first_use_of_what_the_prompt_names_counts_more() -> None:
+    batch = to_batch([[([1, 7, 8, 2, 7, 9, 8, 7, 3], 4)]], pad_id=0, common_ids={8})
+    assert batch.weights[0].tolist() == [1, 1, 1, FIRST_USE_WEIGHT, 1, 1, 1, 1]
+    assert batch.targets[0, 3] == 7
+    plain = to_batch([[([1, 7, 8, 2, 7, 9, 8, 7, 3], 4)]], pad_id=0)
+    assert plain.weights.sum() == 8
+
+
+def test_words_of_every_prompt_are_common() -> None:
+    codec = tiny_codec()
+    stories = [Story(str(n), "child", ("ask",), "boat" if n else "boat Q") for n in range(40)]
+    common_ids = Corpus.build(codec, stories, 48).common_ids
+    assert set(codec.encode("Summarise:")) <= common_ids
+    assert not set(codec.encode("Q")) & common_ids

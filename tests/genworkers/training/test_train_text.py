@@ -1,5 +1,9 @@
 """Text training: the schedule always cools down, a stopped run goes on, the average is what it says."""
 
+import json
+import lzma
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,24 +69,24 @@ def test_average_follows_and_swaps_there_and_back() -> None:
 
 def test_a_run_learns_ends_in_time_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     run = Run(tmp_path, CONFIG, RECIPE)
-    first = run.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    first = run.train_step(next(corpus().epoch(0, 256)), corpus())
     train(run, corpus(), corpus(), eval_every_s=1e9, save_every_s=1e9)
     assert run.progress_frac >= 1
-    last = run.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    last = run.train_step(next(corpus().epoch(0, 256)), corpus())
     assert last < first - 1
     assert {path.name for path in tmp_path.iterdir()} >= {"state.pt", "average.safetensors", "run.json", "log.jsonl"}
 
     again = Run(tmp_path, CONFIG, RECIPE)
     again.resume()
     assert (again.step, again.progress_frac) == (run.step - 1, run.progress_frac)
-    again.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    again.train_step(next(corpus().epoch(0, 256)), corpus())
     for ours, theirs in zip(run.net.parameters(), again.net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-2)
 
 
 def test_a_run_can_start_from_the_average_of_another(tmp_path: Path) -> None:
     first = Run(tmp_path / "first", CONFIG, RECIPE)
-    first.train_step(next(corpus().epoch(0, 256)), CODEC.end_id)
+    first.train_step(next(corpus().epoch(0, 256)), corpus())
     first.save()
     second = Run(tmp_path / "second", CONFIG, RECIPE)
     second.start_from(tmp_path / "first" / "average.safetensors")
@@ -99,7 +103,9 @@ def test_packed_rows_teach_the_same_as_single_ones(tmp_path: Path) -> None:
     for rows in (packed, single):
         net = Run(tmp_path, CONFIG, RECIPE).net
         batch = to_batch(rows, CODEC.end_id)
-        nats = nats_of_targets(net, batch.inputs, batch.targets, batch.chosen, False, batch.documents, batch.positions)
+        nats = nats_of_targets(
+            net, batch.inputs, batch.targets, batch.chosen, False, None, batch.documents, batch.positions
+        )
         torch.autograd.backward(nats)
         gradients.append([parameter.grad for parameter in net.parameters()])
     for ours, theirs in zip(*gradients, strict=True):
@@ -112,5 +118,38 @@ def test_a_packed_run_learns(tmp_path: Path) -> None:
     run.elapsed_s = 0.5
     batches = list(replace(corpus(), context_tokens=config.context_tokens).epoch(0, 256, is_packed=True))
     assert len(batches[0][0]) > 1
-    losses = [run.train_step(batches[0], CODEC.end_id) for _ in range(30)]
+    losses = [run.train_step(batches[0], corpus()) for _ in range(30)]
     assert losses[-1] < losses[0] - 1
+
+
+@pytest.mark.slow
+def test_the_gpu_preset_runs_as_one_command_from_an_empty_folder(tmp_path: Path) -> None:
+    tale = "Once upon a time, there was a brave little boat named Bo. " + "The boat sailed to a small island. " * 6
+    rows = [
+        {
+            "category": "child",
+            "prompt": f"Tell the tale called `Bo {number}`.",
+            "response": f"{tale}It was day {number}.",
+        }
+        for number in range(40)
+    ]
+    (tmp_path / "text").mkdir()
+    for name, lines in (("instruct-stories", rows), ("storybooks", [])):
+        with lzma.open(tmp_path / "text" / f"{name}.jsonl.xz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in lines)
+    command = [sys.executable, "-m", "genworkers.training.train_text", "--preset", "h200-25min", "--device", "cpu"]
+    command += [
+        "--run",
+        str(tmp_path / "run"),
+        "--corpus",
+        str(tmp_path),
+        "--minutes",
+        "0.05",
+        "--fp32",
+        "--no-compile",
+    ]
+    command += ["--width", "128", "--layers", "1", "--context", "192", "--batch-tokens", "768", "--vocab-size", "300"]
+    subprocess.run(command, check=True)
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["held_out_loss"] < 5.7
+    assert (tmp_path / "run" / "average.safetensors").exists()
