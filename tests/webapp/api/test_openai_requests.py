@@ -82,6 +82,7 @@ def test_every_parameter_arrives() -> None:
     same = {
         "temperature": 0, "top_p": 0.5, "top_k": 3, "min_p": 0.1, "repetition_penalty": 1.5, "presence_penalty": -2,
         "frequency_penalty": 2, "logit_bias": {"17": -100}, "seed": 2**63 - 1, "stop": ["a", "b"],
+        "is_truncatable": True,
     }  # fmt: skip
     for request in (chat(**same, n=8, max_completion_tokens=5), raw(**same, n=8, max_tokens=5)):
         assert {name: getattr(request, name) for name in same} == same

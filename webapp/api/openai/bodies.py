@@ -123,6 +123,9 @@ class GenerationBody(OpenBody):
     min_p: float | None = Field(default=None, description="not in OpenAI's API")
     repetition_penalty: float | None = Field(default=None, description="not in OpenAI's API")
     adapter: str | None = Field(default=None, description="not in OpenAI's API: like model NET:ADAPTER")
+    is_truncatable: bool | None = Field(
+        default=None, description="not in OpenAI's API: read only the newest part of a prompt that is too long"
+    )
 
 
 class ChatBody(GenerationBody):

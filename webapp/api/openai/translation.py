@@ -39,7 +39,7 @@ SILENT = frozenset({"metadata", "parallel_tool_calls", "prompt_cache_key", "safe
 
 _SAME_NAME = (
     "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
-    "logit_bias", "seed", "stop",
+    "logit_bias", "seed", "stop", "is_truncatable",
 )  # fmt: skip
 
 
