@@ -40,7 +40,9 @@ class Environment(BaseSettings):
     lease_s: float = Field(20.0, ge=1.0, le=3600.0, description="A worker silent for so long loses its job.")
     deadline_s: float = Field(900.0, ge=1.0, le=86400.0, description="A job older than this expires.")
     max_attempts: int = Field(3, ge=1, le=10, description="How often a job whose worker died is run.")
-    max_queued_jobs: int = Field(500, ge=1, le=100_000, description="More waiting jobs of a kind are refused; one user may have half of them.")
+    max_queued_jobs: int = Field(
+        500, ge=1, le=100_000, description="More waiting jobs of a kind are refused; one user may have half of them."
+    )
     text_slots: int = Field(
         64, ge=1, le=100_000, description="Text jobs that run at once: the --concurrency of all text workers together."
     )

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.http import QueryDict
 from django.urls import reverse
 
 from webapp.accounts.models import User
@@ -42,8 +41,6 @@ def stage_of(job: Job, user: User) -> Stage:
     artifact_ids: list[UUID] = [] if job.is_open else list(job.artifacts.order_by("index").values_list("id", flat=True))
     found = [gallery.artifact_for_viewer(user, artifact_id) for artifact_id in artifact_ids]
     artifacts = [artifact for artifact in found if artifact is not None]
-    query = QueryDict(mutable=True)
-    query.update({"kind": job.kind, "prompt": job.prompt})
     return Stage(
         job=job,
         places=list(range(job.request.get("num_images" if job.kind == "image" else "num_texts", 1))),
@@ -51,5 +48,5 @@ def stage_of(job: Job, user: User) -> Stage:
         texts=[gallery.text_of(artifact) for artifact in artifacts] if job.kind == "text" else [],
         queue=queue_state(job),
         may_cancel=job.is_open and may_generate(user, job.workspace_id),
-        prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?{query.urlencode()}",
+        prompt_url=f"{reverse('studio', args=[job.workspace.slug])}?job={job.id}",
     )

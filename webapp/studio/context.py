@@ -1,12 +1,16 @@
 """What every page needs: the person's workspaces, the prompt bar, the number of open jobs, the nets."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from webapp.accounts.models import User
 from webapp.catalog import selectors as catalog
+from webapp.gallery import selectors as gallery
+from webapp.gallery.recall import recalled
 from webapp.jobs import selectors as jobs
 from webapp.studio import prompt_bar
 from webapp.workspaces.current import current
@@ -21,11 +25,25 @@ def studio(request: HttpRequest) -> dict[str, Any]:
         return {"nets": [], "workspaces": [], "workspace": None, "prompt_bar": None}
     match = request.resolver_match
     is_studio = match is not None and match.url_name == "studio"  # only there does the address recall a request
-    recalled = request.GET if is_studio else QueryDict()
+    asked = request.GET.dict() if is_studio else {}
     return {
         "nets": catalog.nets(),
         "workspaces": workspaces_of(user),
         "workspace": workspace,
         "num_open_jobs": SimpleLazyObject(jobs.open_jobs_of(workspace).count),
-        "prompt_bar": SimpleLazyObject(lambda: prompt_bar.restored(user, workspace, recalled)),
+        "prompt_bar": SimpleLazyObject(lambda: prompt_bar.restored(user, workspace, _recalled(user, asked))),
     }
+
+
+def _recalled(user: User, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the address puts into the bar: part of a request by the id of its artifact or job, or field by field."""
+    try:
+        if "artifact" in asked:
+            artifact = gallery.artifact_for_viewer(user, UUID(asked["artifact"]))
+            return recalled(artifact, asked.get("recall", "")) if artifact else {}
+        if "job" in asked:
+            job = jobs.job_for_watcher(user, UUID(asked["job"]))
+            return {"kind": job.kind, "prompt": job.prompt} if job else {}
+    except ValueError:  # no id
+        return {}
+    return asked

@@ -70,7 +70,7 @@ class PromptBar:
         return self.chosen.prompt
 
 
-def restored(user: User, workspace: Workspace, recalled: QueryDict) -> PromptBar:
+def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> PromptBar:
     """The bar of a page just opened: the last request that the person made here, under what the address recalls."""
     latest = jobs.jobs_of(workspace).filter(created_by=user, api_key=None)
     newest = latest.first()

@@ -1,7 +1,6 @@
 """The wall and the page of one artifact, on results that went through the real door."""
 
 import uuid
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -12,7 +11,8 @@ from tests.webapp.gallery.drafts import REVIEW_VERDICT, draft_of, job_of
 from webapp.gallery import services as gallery_services
 from webapp.gallery import views
 from webapp.gallery.models import Artifact
-from webapp.gallery.recall import recall_urls
+from webapp.gallery.recall import VERBS, recall_urls, recalled
+from webapp.jobs.stage import stage_of
 from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
 
@@ -102,23 +102,47 @@ def test_a_foreign_an_unknown_and_a_held_artifact_are_not_there(client: Client, 
     assert "Held for review" in client.get(f"/artifacts/{held.id}/").content.decode()
 
 
-def test_recall_verbs_carry_what_they_say(db: None) -> None:
+def test_recall_verbs_fill_what_they_say(db: None) -> None:
     artifact = ArtifactFactory.create()
-    urls = {verb: parse_qs(urlsplit(url).query) for verb, url in recall_urls(artifact).items()}
-    assert urls["prompt"] == {"kind": ["text"], "prompt": [artifact.prompt]}
-    assert urls["seed"] == {"kind": ["text"], "seed": ["7"]}
-    assert urls["all"]["seed"] == ["7"]
-    assert "seed" not in urls["remix"]
-    assert urls["remix"]["temperature"] == ["0.8"]
+    filled = {verb: recalled(artifact, verb) for verb in VERBS}
+    assert filled["prompt"] == {"kind": "text", "prompt": artifact.prompt}
+    assert filled["seed"] == {"kind": "text", "seed": "7"}
+    assert filled["all"]["seed"] == "7"
+    assert "seed" not in filled["remix"]
+    assert filled["remix"]["temperature"] == "0.8"
 
 
-def test_one_of_several_texts_is_made_again_alone_and_the_conversation_stays_out_of_addresses(db: None) -> None:
+def test_one_of_several_texts_is_made_again_alone_and_without_its_conversation(db: None) -> None:
     artifact = ArtifactFactory.create(index=1, seed=8)
     artifact.request |= {"num_texts": 4, "history": [{"role": "user", "content": "x"}], "json_schema": {"a": None}}
-    urls = {verb: parse_qs(urlsplit(url).query) for verb, url in recall_urls(artifact).items()}
-    assert (urls["all"]["num_texts"], urls["all"]["seed"], urls["remix"]["num_texts"]) == (["1"], ["8"], ["4"])
-    assert urls["all"]["json_schema"] == ['{"a": null}']
-    assert "history" not in urls["all"]
+    again, remix = recalled(artifact, "all"), recalled(artifact, "remix")
+    assert (again["num_texts"], again["seed"], remix["num_texts"]) == ("1", "8", "4")
+    assert again["json_schema"] == '{"a": null}'
+    assert "history" not in again
+
+
+def test_the_longest_prompt_comes_back_by_a_short_address(ada: Client, membership: Membership) -> None:
+    prompt = "\U0001f6a3" * contract.MAX_PROMPT_CHARS
+    job = JobFactory.create(
+        prompt=prompt, status="succeeded", workspace=membership.workspace, created_by=membership.user
+    )
+    urls = [stage_of(job, membership.user).prompt_url, recall_urls(gallery_services.store(draft_of(job)))["all"]]
+    for url in urls:
+        assert len(url) < 200
+        assert f">\n{prompt}</textarea>" in ada.get(url).content.decode()
+
+
+@pytest.mark.parametrize("asked", ["artifact=7", f"artifact={uuid.UUID(int=0)}&recall=all", "job=x", "job="])
+def test_an_address_that_recalls_nothing_leaves_the_bar_as_it_was(
+    ada: Client, membership: Membership, asked: str
+) -> None:
+    assert ada.get(f"/w/{membership.workspace.slug}/?{asked}").status_code == 200
+
+
+def test_nobody_recalls_what_they_may_not_see(ada: Client, membership: Membership) -> None:
+    foreign = ArtifactFactory.create(job=JobFactory.create(prompt="a secret", status="succeeded"))
+    for asked in (f"artifact={foreign.id}&recall=prompt", f"job={foreign.job_id}"):
+        assert "a secret" not in ada.get(f"/w/{membership.workspace.slug}/?{asked}").content.decode()
 
 
 def test_the_label_says_how_a_text_ends_what_came_before_it_and_what_else_was_asked_for(
