@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genworkers.codecs.grammar import Grammar, GrammarState, SchemaError
+from genworkers.codecs.grammar import Grammar, GrammarState
+from genworkers.codecs.json_schema import SchemaError
 from genworkers.codecs.text_bpe import TextCodec
 from genworkers.contract import TextRequest, TokenLogprob, token_text
 from genworkers.engine.errors import EngineError
@@ -35,13 +36,13 @@ class Drawing:
         """Whether a schema lets nothing follow but the end."""
         return self.grammar is not None and self.grammar.is_finished
 
-    def row(self, position: int) -> Row:
-        """For the draw of the text's token number `position`, from 0.
+    def row(self, position: int, num_left: int) -> Row:
+        """For the draw of the text's token number `position`, from 0, while `num_left` more may be written.
 
         Raises:
             SchemaError: the schema became too complex to follow.
         """
-        mask = None if self.grammar is None else self.grammar.mask()
+        mask = None if self.grammar is None else self.grammar.mask(num_left)
         return Row(self.sampling, uniform_at(self.seed, position), self.seen, mask)
 
     def accept(self, token_id: int) -> None:
@@ -117,7 +118,7 @@ def draw_tokens(logits: Tensor, sequences: Sequence[TextSequence[Drawing]]) -> l
     failures: dict[int, EngineError] = {}
     for at, sequence in enumerate(sequences):
         try:
-            rows.append(sequence.draw.row(sequence.num_tokens))
+            rows.append(sequence.draw.row(sequence.num_tokens, sequence.most_tokens - len(sequence.ids)))
         except SchemaError as error:
             failures[at] = _schema_error(error)
             rows.append(Row(Sampling(temperature=0.0), 0.0))

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from genworkers.codecs.grammar import Grammar, SchemaError
+from genworkers.codecs.grammar import Grammar
+from genworkers.codecs.json_schema import SchemaError
 from genworkers.codecs.text_bpe import TextCodec, TextDecoder, train_bpe
 from genworkers.sampling.logits import Choice, Row, Sampling, choose_tokens, uniform_at
 
