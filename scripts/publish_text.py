@@ -29,7 +29,16 @@ LICENCES = [
     "Storybooks of African Storybook and Pratham Books StoryWeaver: CC BY; titles and authors in attributions.md",
 ]
 LIMITS = [
-    "It writes simple English stories, scenes and descriptions; it knows no facts and holds no dialogue.",
+    "It writes simple English stories, scenes and descriptions and nothing else: it knows no facts, answers no "
+    "questions and holds no dialogue.",
+    "It often leaves out what was asked for: the card says how many of the requested words and subjects appear.",
+    "Its summaries and rephrasings keep names and a few words of the passage and invent the rest: they cannot be "
+    "relied on.",
+    "Its heroes drift: names, things and places change within a story, and long stories lose their thread.",
+    "Its stories sound alike, some begin with the same sentence: children, villages, forests, kindness, the Wild West; "
+    "that is what it read.",
+    "It reads and writes at most 768 tokens, prompt included, about 3,000 letters.",
+    "It was not trained to refuse anything; what it writes is screened outside the net.",
 ]
 
 
