@@ -137,7 +137,7 @@ def _reason() -> str:
 def _compile(compiler: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         half_done = Path(folder) / path.name
-        command = [compiler, *FLAGS, str(SOURCES / "decoder.cpp"), "-o", str(half_done)]
+        command = [compiler, *FLAGS, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(half_done)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NativeUnavailableError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -157,7 +157,7 @@ def _fingerprint() -> str:
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Say what the functions take and give (native/decoder.cpp)."""
+    """Say what the functions take and give (native/library.cpp)."""
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     signatures: dict[str, tuple[object, list[object]]] = {
         "tessera_new": (pointer, [ctypes.POINTER(Sizes), pointer, pointer]),

@@ -47,7 +47,7 @@ Buffer<T> make_buffer(size_t count) {
 }
 
 constexpr int kPanel = 2 * kLanes;  // outputs that are computed together
-constexpr int kAhead = 512;    // bytes of weights that are fetched before they are needed
+constexpr int kAhead = 512;         // bytes of weights that are fetched before they are needed
 constexpr int kTileRows = 16;
 constexpr int kTileBytes = 1024;
 constexpr int kFine = 128;  // an activation is kFine * high + low, in units of its row's scale
