@@ -74,6 +74,7 @@ def test_what_goes_wrong_is_one_line(source: Path, tmp_path: Path) -> None:
         run("add_net", "hf:no such")
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached_is_said_with_the_way_out() -> None:
     # Port 9 of this machine answers nobody; the address is read when the package is imported, so in a new process.
     script = (
