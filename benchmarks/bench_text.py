@@ -21,7 +21,7 @@ import transformers
 
 from benchmarks.text_contest import LONG_PROMPT_TOKENS, PROMPT_TOKENS, Contest, Workload, hold
 from benchmarks.text_contestants import CROWD, LLAMA_F32, LLAMA_Q8, PRECISIONS, TRANSFORMERS_FLOAT32, Contestants
-from benchmarks.text_nets import SHAPES
+from benchmarks.text_nets import SHAPES, TINY
 from benchmarks.text_quality import held_out_stories, nats_per_token
 from benchmarks.text_rounds import Spread, markdown_table
 from genworkers.nets.native_library import read_bandwidth
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--stories", type=int, default=48)
     parser.add_argument("--requests", type=int, default=1000, help="of the memory run")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work, to see whether it runs")
+    parser.add_argument("--quick", action="store_true", help="a tiny net and little work, to see whether it runs")
     arguments = parser.parse_args()
     began = time.monotonic()
     torch.set_num_threads(arguments.threads)
@@ -147,8 +147,8 @@ def main() -> None:
 
     speeds: list[Row] = []
     goals: list[Row] = []
-    for shape in SHAPES:
-        if shape.name not in arguments.nets:
+    for shape in (TINY,) if arguments.quick else SHAPES:
+        if not arguments.quick and shape.name not in arguments.nets:
             continue
         say(f"{shape.name}: everybody takes turns")
         workload = QUICK_WORKLOAD if arguments.quick else WORKLOADS[shape.name]

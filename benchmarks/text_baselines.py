@@ -46,18 +46,37 @@ class TransformersWriter:
 
 
 class LlamaCppWriter:
-    """llama.cpp through its C interface, without the Python package's own loop; its defaults but for the threads."""
+    """llama.cpp through its C interface, without the Python package's own loop.
 
-    def __init__(self, path: Path, *, num_sequences: int, num_threads: int, context_tokens: int) -> None:
+    Args:
+        path: of a GGUF file.
+        num_sequences: that it can write at once.
+        context_tokens: that each of them may have.
+        has_float32_cache: keys and values in 32 bits instead of llama.cpp's own 16.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        num_sequences: int,
+        num_threads: int,
+        context_tokens: int,
+        has_float32_cache: bool = False,
+    ) -> None:
         llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
-        self._net = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
+        loading = llama_cpp.llama_model_default_params()
+        loading.use_extra_bufts = False  # its AMX path crashes on this processor when GCC 12 has compiled it
+        self._net = llama_cpp.llama_model_load_from_file(str(path).encode(), loading)
         if not self._net:
             raise RuntimeError(f"llama.cpp cannot read {path}")
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = context_tokens * num_sequences
         parameters.n_seq_max = num_sequences
         parameters.n_threads = parameters.n_threads_batch = num_threads
+        if has_float32_cache:
+            parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
         self._context = llama_cpp.llama_init_from_model(self._net, parameters)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._net))
         self._most_tokens = parameters.n_batch

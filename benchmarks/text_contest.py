@@ -1,7 +1,6 @@
 """What everybody has to do: write alone, write for sixteen at once, for sixteen arriving at random, read a prompt."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,7 +82,7 @@ class Contest:
 def hold(contestants: Contestants, workload: Workload, num_threads: int) -> Contest:
     """Let everybody do everything, in turns."""
     writers, engines, load = contestants.writers, contestants.engines, workload
-    num_agreeing = _agreement(contestants)
+    num_agreeing = contestants.num_agreeing(contestants.prompt_ids(PROMPT_TOKENS, 0), AGREEMENT_TOKENS)
     works: dict[str, Work] = {name: partial(_write, contestants, writer, load) for name, writer in writers.items()}
     works |= {name: partial(_ask, engine, load, is_greedy=True) for name, engine in engines.items()}
     works[f"{DRAWN_ENGINE}, drawn"] = partial(_ask, engines[DRAWN_ENGINE], load, is_greedy=False)
@@ -109,18 +108,6 @@ def hold(contestants: Contestants, workload: Workload, num_threads: int) -> Cont
     works = {name: partial(_read, contestants, writer) for name, writer in writers.items()}
     reading = tokens_per_second(works, load.num_rounds)
     return Contest(alone, together, arriving, reading, first_token_ms, weights_bytes, bandwidth, num_agreeing)
-
-
-def _agreement(contestants: Contestants) -> dict[str, int]:
-    prompt = contestants.prompt_ids(PROMPT_TOKENS, 0)
-    texts = {name: writer.write(prompt, AGREEMENT_TOKENS) for name, writer in contestants.writers.items()}
-    return {name: num_equal(texts["transformers float32"], text) for name, text in texts.items()}
-
-
-def num_equal(expected: Sequence[int], written: Sequence[int]) -> int:
-    """How many tokens are the same before the first that is not."""
-    pairs = enumerate(zip(expected, written, strict=True))
-    return next((index for index, (one, other) in pairs if one != other), len(expected))
 
 
 def _write(

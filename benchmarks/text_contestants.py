@@ -1,5 +1,6 @@
 """One net, in memory of everybody who is compared: `transformers`, llama.cpp, our decoder and our engine."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,9 @@ from genworkers.engine.config import Precision
 from genworkers.importing.add_net import add_net
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
-TRANSFORMERS = {"transformers float32": torch.float32, "transformers bfloat16": torch.bfloat16}
-LLAMA_CPP = {"llama.cpp F32": GGMLQuantizationType.F32, "llama.cpp Q8_0": GGMLQuantizationType.Q8_0}
+TRANSFORMERS_FLOAT32, LLAMA_F32, LLAMA_Q8 = "transformers float32", "llama.cpp F32", "llama.cpp Q8_0"
+TRANSFORMERS = {TRANSFORMERS_FLOAT32: torch.float32, "transformers bfloat16": torch.bfloat16}
+LLAMA_CPP = {LLAMA_F32: GGMLQuantizationType.F32, LLAMA_Q8: GGMLQuantizationType.Q8_0}
 CROWD = 16
 LLAMA_CPP_CONTEXT_TOKENS = 640
 
@@ -34,14 +36,10 @@ class Contestants:
         self.baselines: dict[str, TransformersWriter | LlamaCppWriter] = {
             name: TransformersWriter(source, dtype) for name, dtype in TRANSFORMERS.items()
         }
+        self._gguf = {name: source / f"{kind.name}.gguf" for name, kind in LLAMA_CPP.items()}
         for name, kind in LLAMA_CPP.items():
-            path = source / f"{kind.name}.gguf"
-            write_gguf(source, path, kind)
-            writer = LlamaCppWriter(
-                path, num_sequences=CROWD, num_threads=num_threads, context_tokens=LLAMA_CPP_CONTEXT_TOKENS
-            )
-            self._closing.callback(writer.close)
-            self.baselines[name] = writer
+            write_gguf(source, self._gguf[name], kind)
+            self.baselines[name] = self._llama_cpp(name, num_threads)
         self.decoders = {f"decoder {precision}": BareWriter(ours, precision, num_threads) for precision in PRECISIONS}
         self.engines = {f"engine {precision}": EngineWriter(ours, precision, num_threads) for precision in PRECISIONS}
         for engine in self.engines.values():
@@ -55,6 +53,27 @@ class Contestants:
     ) -> None:
         self._closing.close()
 
+    def _llama_cpp(self, name: str, num_threads: int, *, has_float32_cache: bool = False) -> LlamaCppWriter:
+        writer = LlamaCppWriter(
+            self._gguf[name],
+            num_sequences=CROWD,
+            num_threads=num_threads,
+            context_tokens=LLAMA_CPP_CONTEXT_TOKENS,
+            has_float32_cache=has_float32_cache,
+        )
+        self._closing.callback(writer.close)
+        return writer
+
+    def num_agreeing(self, prompt: Sequence[int], num_tokens: int) -> dict[str, int]:
+        """How many of the first greedy tokens each writer has in common with `transformers` in float32."""
+        exact = self._llama_cpp(LLAMA_F32, 1, has_float32_cache=True)
+        texts = {
+            name: writer.write(list(prompt), num_tokens)
+            for name, writer in {**self.writers, f"{LLAMA_F32} with a 32-bit cache": exact}.items()
+        }
+        expected = texts.pop(TRANSFORMERS_FLOAT32)
+        return {name: num_equal(expected, text) for name, text in texts.items()}
+
     @property
     def writers(self) -> dict[str, TransformersWriter | LlamaCppWriter | BareWriter]:
         """Those that take and give token ids."""
@@ -63,3 +82,9 @@ class Contestants:
     def prompt_ids(self, num_tokens: int, seed: int) -> list[int]:
         """The ids of `prompt_of`."""
         return [int(token) for token in self._tokenizer(prompt_of(num_tokens, seed)).input_ids]
+
+
+def num_equal(expected: Sequence[int], written: Sequence[int]) -> int:
+    """How many tokens are the same before the first that is not."""
+    pairs = enumerate(zip(expected, written, strict=True))
+    return next((index for index, (one, other) in pairs if one != other), len(expected))

@@ -26,6 +26,7 @@ class Shape:
     mlp_width: int
 
 
+TINY = Shape("tiny", 512, 1024, 64, 2, 2, 1, 128)  # to see whether everything runs
 SHAPES = (
     Shape("17M", 8192, 1024, 384, 8, 6, 6, 1024),
     Shape("134M", 49152, 2048, 576, 30, 9, 3, 1536),  # SmolLM2-135M
@@ -36,6 +37,7 @@ def save_net(shape: Shape, folder: Path) -> None:
     """Write `config.json`, `model.safetensors` and a tokenizer into the folder.
 
     The weights are random, seeded and stored in bfloat16, so that every 32-bit and 16-bit contestant has the same ones.
+    The embedding of the token that ends a text is zero, so its logit is never among the highest: no text ends early.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -51,7 +53,10 @@ def save_net(shape: Shape, folder: Path) -> None:
         bos_token_id=None,
         eos_token_id=shape.vocab_size - 1,
     )
-    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
+    net = LlamaForCausalLM(config)
+    with torch.no_grad():
+        net.get_input_embeddings().weight[config.eos_token_id] = 0.0
+    net.bfloat16().save_pretrained(folder)
     tokenizer_of(shape.vocab_size).save_pretrained(folder)
 
 

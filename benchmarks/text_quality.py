@@ -1,5 +1,7 @@
 """What fewer bits cost: how well the served decoder of the house net predicts held-out stories in each precision."""
 
+import json
+import lzma
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,20 +10,28 @@ from torch.nn import functional as F
 
 from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.loading import paged_decoder
+from genworkers.evaluation.text import Document
 from genworkers.nets.paged_decoder import Piece
 from genworkers.text_checkpoints import open_text_checkpoint
-from genworkers.training.text_data import Story, read_stories
+from genworkers.training.text_data import clean_text, is_held_out
 
+CATEGORY = "child"
 CHUNK_TOKENS = 256
 
 
-def held_out_stories(corpus: Path, num_stories: int) -> list[Story]:
-    """Stories that no house net has learnt from, spread evenly over all of them."""
-    stories = [story for story in read_stories(corpus) if story.is_held_out]
-    return stories[:: max(1, len(stories) // num_stories)][:num_stories]
+def held_out_stories(corpus: Path, num_stories: int) -> list[Document]:
+    """The first stories for children in the corpora that no house net has learnt from."""
+    stories: list[Document] = []
+    with lzma.open(corpus / "text" / "instruct-stories.jsonl.xz", "rt", encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            if row["category"] == CATEGORY and is_held_out(row["prompt"]):
+                stories.append(Document(row["prompt"], clean_text(row["response"])))
+                if len(stories) == num_stories:
+                    break
+    return stories
 
 
-def nats_per_token(folder: Path, stories: Sequence[Story], precision: Precision, num_threads: int) -> float:
+def nats_per_token(folder: Path, stories: Sequence[Document], precision: Precision, num_threads: int) -> float:
     """Mean loss of the stories' tokens, each story after its prompt and from its beginning, as it is served."""
     checkpoint = open_text_checkpoint(folder)
     config = EngineConfig(precision=precision, num_threads=num_threads)
@@ -29,7 +39,7 @@ def nats_per_token(folder: Path, stories: Sequence[Story], precision: Precision,
     decoder = paged_decoder(checkpoint, num_blocks, config)
     nats, num_tokens = 0.0, 0
     for story in stories:
-        head = checkpoint.codec.encode_prompt(story.prompts[0])
+        head = checkpoint.codec.encode_prompt(story.prompt)
         ids = [*head, *checkpoint.codec.encode(story.text)][: checkpoint.config.context_tokens + 1]
         for start in range(0, len(ids) - 1, CHUNK_TOKENS):
             end = min(start + CHUNK_TOKENS, len(ids) - 1)
