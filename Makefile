@@ -7,6 +7,9 @@ VENV = .venv/bin
 UV = UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate
 
+# Without these GCC drops what llama.cpp tells the AMX unit, and llama.cpp crashes on processors that have one.
+LLAMA_CPP_FLAGS = -DCMAKE_CXX_FLAGS="-fno-dse -fno-tree-dse"
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev up test check lint format types tree bench bench-text lock
 
@@ -48,7 +51,7 @@ bench: dev ## measure text jobs from a client's side, and the image engine
 	@$(VENV)/python -m benchmarks.bench_image
 
 bench-text: dev ## measure the text engine beside transformers and llama.cpp, which is compiled first (minutes)
-	@$(VENV)/pip install --quiet --require-hashes -r requirements/bench.txt
+	@CMAKE_ARGS='$(LLAMA_CPP_FLAGS)' $(VENV)/pip install --quiet --require-hashes -r requirements/bench.txt
 	@$(VENV)/python -m benchmarks.bench_text $(BENCH_TEXT)
 
 lock: dev ## pin requirements/*.in anew (UPGRADE=--upgrade takes newer versions)

@@ -66,9 +66,7 @@ class LlamaCppWriter:
     ) -> None:
         llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
-        loading = llama_cpp.llama_model_default_params()
-        loading.use_extra_bufts = False  # its AMX path crashes on this processor when GCC 12 has compiled it
-        self._net = llama_cpp.llama_model_load_from_file(str(path).encode(), loading)
+        self._net = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
         if not self._net:
             raise RuntimeError(f"llama.cpp cannot read {path}")
         parameters = llama_cpp.llama_context_default_params()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.loading import paged_decoder
-from genworkers.evaluation.text import Document
+from genworkers.evaluation.text_fit import Document
 from genworkers.nets.paged_decoder import Piece
 from genworkers.text_checkpoints import open_text_checkpoint
 from genworkers.training.text_data import clean_text, is_held_out
