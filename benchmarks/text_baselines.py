@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import llama_cpp
@@ -48,6 +49,8 @@ class TransformersWriter:
 class LlamaCppWriter:
     """llama.cpp through its C interface, without the Python package's own loop.
 
+    It works in a thread of its own: it sets a thread's AMX unit up once and for all, others change that again.
+
     Args:
         path: of a GGUF file.
         num_sequences: that it can write at once.
@@ -76,6 +79,7 @@ class LlamaCppWriter:
         if has_float32_cache:
             parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
         self._context = llama_cpp.llama_init_from_model(self._net, parameters)
+        self._thread = ThreadPoolExecutor(1)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._net))
         self._most_tokens = parameters.n_batch
         self._batch = llama_cpp.llama_batch_init(self._most_tokens, 0, 1)
@@ -83,6 +87,7 @@ class LlamaCppWriter:
 
     def close(self) -> None:
         """Free net and cache."""
+        self._thread.shutdown()
         llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._net)
@@ -93,6 +98,9 @@ class LlamaCppWriter:
 
     def write_batch(self, prompts: Sequence[Ids], num_tokens: int) -> list[Ids]:
         """All prompts in one call, then a token of each in every call."""
+        return self._thread.submit(self._write_batch, prompts, num_tokens).result()
+
+    def _write_batch(self, prompts: Sequence[Ids], num_tokens: int) -> list[Ids]:
         self._forget()
         rows = [(token, position, of) for of, prompt in enumerate(prompts) for position, token in enumerate(prompt)]
         is_last = [position == len(prompts[of]) - 1 for _, position, of in rows]
@@ -105,6 +113,9 @@ class LlamaCppWriter:
 
     def read(self, prompt: Ids) -> int:
         """The likeliest token after a prompt."""
+        return self._thread.submit(self._read, prompt).result()
+
+    def _read(self, prompt: Ids) -> int:
         self._forget()
         rows = [(token, position, 0) for position, token in enumerate(prompt)]
         return self._step(rows, [position == len(prompt) - 1 for position in range(len(prompt))])[0]

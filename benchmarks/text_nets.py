@@ -55,7 +55,7 @@ def save_net(shape: Shape, folder: Path) -> None:
     )
     net = LlamaForCausalLM(config)
     with torch.no_grad():
-        net.get_input_embeddings().weight[config.eos_token_id] = 0.0
+        net.model.embed_tokens.weight[shape.vocab_size - 1] = 0.0
     net.bfloat16().save_pretrained(folder)
     tokenizer_of(shape.vocab_size).save_pretrained(folder)
 
