@@ -314,6 +314,7 @@ async def test_a_waiting_job_is_cancelled_when_the_client_goes_away(api: AsyncCa
     assert job.status == Job.Status.CANCELLED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience_s", [0.0, 0.01, 0.02, 0.04, 0.08])
 async def test_a_client_that_leaves_at_once_leaves_no_job_behind(api: AsyncCaller, patience_s: float) -> None:
     client = Client(api, CHAT)
