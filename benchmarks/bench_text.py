@@ -123,7 +123,7 @@ def memory(num_requests: int, num_threads: int) -> Iterator[Row]:
         f"{added:.0f} MB above the {found['imported']:.0f} MB of Python and torch; computed {found['computed']:.0f} MB"
     )
     yield ["house", "peak resident memory of weights, cache and all work", "", measured]
-    growth = f"{found['end'] - found['warm']:+.1f} MB after the first fifth ({found['end']:.0f} MB in all)"
+    growth = f"{found['end'] - found['warm']:+.1f} MB after a warm-up ({found['end']:.0f} MB in all)"
     yield ["house", f"growth over {num_requests:,} mixed requests", "none", growth]
 
 
