@@ -61,7 +61,9 @@ void Decoder::read(const TesseraRows &rows) {
         rows_.logits += static_cast<size_t>(wanted) * sizes_.vocab_size;
         has_adapters_ = std::any_of(rows_.adapters, rows_.adapters + count, [](int adapter) { return adapter >= 0; });
         wanted += num_here;
-        team_.run([this](int member) { walk(member); });
+        const auto start = std::chrono::steady_clock::now();
+        team_.run([this](int member) { walk(member); }, pace_.is_alone(count));
+        pace_.note(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "attention.h"
+#include "pace.h"
 
 extern "C" {
 
@@ -142,6 +143,7 @@ class Decoder {
     size_t weights_bytes_ = 0;
 
     TesseraRows rows_{};  // of the present turn
+    Pace pace_;
     bool has_adapters_ = false;
     Buffer<float> stream_, qkv_, gate_, added_;
     Activations normalised_, attended_, hidden_;

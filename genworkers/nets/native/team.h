@@ -21,7 +21,7 @@ struct Range {
 
 class Team {
   public:
-    explicit Team(int size) : size_(size) {
+    explicit Team(int size) : size_(size), present_(size) {
         for (int member = 1; member < size; member++) threads_.emplace_back([this, member] { serve(member); });
     }
 
@@ -34,19 +34,21 @@ class Team {
     Team(const Team &) = delete;
     Team &operator=(const Team &) = delete;
 
-    int size() const { return size_; }
+    // How many take part in the present job.
+    int size() const { return present_; }
 
-    // Runs job(member) for every member; the caller is member 0.
-    void run(const std::function<void(int)> &job) {
+    // Runs job(member) for every member, or for the caller alone; the caller is member 0.
+    void run(const std::function<void(int)> &job, bool is_alone = false) {
+        present_ = is_alone ? 1 : size_;
         job_ = &job;
-        if (size_ > 1) call(jobs_);
+        if (present_ > 1) call(jobs_);
         job(0);
         meet();
     }
 
     // Inside a job: goes on when all members are here.
     void meet() {
-        if (size_ == 1) return;
+        if (present_ == 1) return;
         const int meeting = meetings_.load(std::memory_order_relaxed);
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
             arrived_.store(0, std::memory_order_relaxed);
@@ -58,8 +60,8 @@ class Team {
 
     // The member's share of `count` things that lie next to each other.
     Range share(int count, int member) const {
-        return {static_cast<int>(static_cast<int64_t>(count) * member / size_),
-                static_cast<int>(static_cast<int64_t>(count) * (member + 1) / size_)};
+        return {static_cast<int>(static_cast<int64_t>(count) * member / present_),
+                static_cast<int>(static_cast<int64_t>(count) * (member + 1) / present_)};
     }
 
   private:
@@ -88,6 +90,7 @@ class Team {
     }
 
     const int size_;
+    int present_;
     std::vector<std::thread> threads_;
     const std::function<void(int)> *job_ = nullptr;
     bool is_over_ = false;
