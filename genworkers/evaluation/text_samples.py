@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.nets.decoder import Decoder, KeyValueCache
+from genworkers.nets.decoder import Decoder
+from genworkers.nets.paged_decoder import Piece
+from genworkers.nets.torch_paged_decoder import TorchPagedDecoder
 from genworkers.sampling.logits import Sampling, choose_token, uniform_at
 
-NUM_SLOTS = 12
+NUM_PLACES = 12
+BLOCK_TOKENS = 16
 
 SUBJECTS = (
     "a brave little boat",
@@ -72,7 +73,6 @@ def write(net: Decoder, codec: TextCodec, prompt: str, *, seed: int, max_tokens:
     return write_many(net, codec, [prompt], seed=seed, max_tokens=max_tokens, sampling=sampling)[0]
 
 
-@torch.inference_mode()
 def write_many(
     net: Decoder, codec: TextCodec, prompts: Sequence[str], *, seed: int, max_tokens: int, sampling: Sampling
 ) -> list[str]:
@@ -81,33 +81,26 @@ def write_many(
     Raises:
         ValueError: a prompt does not fit into the context.
     """
-    cache = KeyValueCache.empty(net.config, min(NUM_SLOTS, len(prompts)), net.dtype)
-    free = list(range(cache.num_slots))
+    num_blocks = -(-net.config.context_tokens // BLOCK_TOKENS)  # of one answer
+    decoder = TorchPagedDecoder(net.config, net.state_dict(), num_blocks=NUM_PLACES * num_blocks, dtype=net.dtype)
+    free = [range(place * num_blocks, (place + 1) * num_blocks) for place in range(NUM_PLACES)]
     waiting = list(range(len(prompts)))[::-1]
-    written: list[list[int]] = [[] for _ in prompts]
-    slots: dict[int, int] = {}  # prompt to slot
-    ends: dict[int, int] = {}  # prompt to tokens in its slot
-
-    def take(index: int, logits: torch.Tensor) -> None:
-        """Draw the prompt's next token, or free its slot."""
-        is_full = len(written[index]) >= max_tokens or ends[index] >= net.config.context_tokens
-        token = codec.end_id if is_full else choose_token(logits, sampling, uniform_at(seed, len(written[index])))
-        if token == codec.end_id:
-            free.append(slots.pop(index))
-        else:
-            written[index].append(token)
-
-    while waiting or slots:
+    ids = [codec.encode_prompt(prompt) for prompt in prompts]
+    starts = [len(own) for own in ids]
+    num_read = [0] * len(prompts)
+    places: dict[int, range] = {}  # prompt to its blocks
+    while waiting or places:
         while free and waiting:
-            index = waiting.pop()
-            ids = codec.encode_prompt(prompts[index])
-            slots[index], ends[index] = free.pop(), len(ids)
-            take(index, net.extend(torch.tensor(ids), cache, slots[index], 0).float())
-        if slots:
-            running = list(slots)
-            ids_of = torch.tensor([written[index][-1] for index in running])
-            logits = net.step(ids_of, cache, [slots[index] for index in running], [ends[index] for index in running])
-            for index, row in zip(running, logits.float(), strict=True):
-                ends[index] += 1
-                take(index, row)
-    return [codec.decode(ids) for ids in written]
+            places[waiting.pop()] = free.pop()
+        running = list(places)
+        rows = decoder.read([Piece(ids[one][num_read[one] :], num_read[one], places[one]) for one in running])
+        for one, logits in zip(running, rows, strict=True):
+            num_read[one] = len(ids[one])
+            num_written = len(ids[one]) - starts[one]
+            is_full = num_written >= max_tokens or len(ids[one]) >= net.config.context_tokens
+            token = codec.end_id if is_full else choose_token(logits, sampling, uniform_at(seed, num_written))
+            if token == codec.end_id:
+                free.append(places.pop(one))
+            else:
+                ids[one].append(token)
+    return [codec.decode(own[start:]) for own, start in zip(ids, starts, strict=True)]

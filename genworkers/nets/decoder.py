@@ -1,11 +1,10 @@
 """The text net: a decoder-only Transformer, the house's own and, with other flags, GPT-2, Llama, Qwen2 and Qwen3.
 
-`Decoder.forward` reads whole sequences (training); `Decoder.extend` and `Decoder.step` read on from a
-cache (serving).
+`Decoder` reads whole sequences: for training, and as the reference. How it is served is said in `paged_decoder.py`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -139,30 +138,6 @@ class Block(nn.Module):
         return x + added
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValueCache:
-    """Keys and values of the tokens that a decoder has seen, for a fixed number of sequences.
-
-    Args:
-        keys: (L, S, num_kv_heads, T, head_width) for S slots.
-        values: the same.
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    @classmethod
-    def empty(cls, config: DecoderConfig, num_slots: int, dtype: torch.dtype = torch.float32) -> "KeyValueCache":
-        """Room for `num_slots` sequences of full length, allocated at once."""
-        shape = (config.num_layers, num_slots, config.num_kv_heads, config.context_tokens, config.head_width)
-        return cls(torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype))
-
-    @property
-    def num_slots(self) -> int:
-        """How many sequences fit."""
-        return self.keys.shape[1]
-
-
 class Decoder(nn.Module):
     """Token ids to logits of the next token.
 
@@ -256,71 +231,6 @@ class Decoder(nn.Module):
             x = block(x, angles, ids)
         normalised: Tensor = self.final_norm(x)
         return normalised
-
-    def extend(self, ids: Tensor, cache: KeyValueCache, slot: int, start: int) -> Tensor:
-        """Read several tokens of one sequence into its slot.
-
-        Args:
-            ids: (T,) int64, the tokens at positions start..start+T-1.
-            cache: holds positions 0..start-1 of the slot already; gets the new ones.
-            slot: which sequence.
-            start: how many tokens the slot holds.
-
-        Returns:
-            (V,) logits of the token after the last one.
-        """
-        end = start + ids.shape[0]
-        if end > self.config.context_tokens:
-            raise ValueError(f"at most {self.config.context_tokens} tokens fit, got {end}")
-        positions = torch.arange(start, end)  # (T,)
-        angles = self.angles(positions)
-        may_see = torch.ones(end - start, end, dtype=torch.bool).tril(start) if start else None
-        x = self.embedded(ids[None], positions)  # (1, T, D)
-        for layer, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
-            queries, keys, values = block.attention.project(block.attention_norm(x), angles, ids[None])
-            cache.keys[layer, slot, :, start:end] = keys[0]
-            cache.values[layer, slot, :, start:end] = values[0]
-            attended = block.attention.attend(
-                queries, cache.keys[layer, slot, None, :, :end], cache.values[layer, slot, None, :, :end], may_see
-            )
-            x = x + block.attention.finish(attended)
-            x = x + block.mlp(block.mlp_norm(x))
-        return self.head(self.final_norm(x[0, -1:]))[0]
-
-    def step(self, ids: Tensor, cache: KeyValueCache, slots: Sequence[int], positions: Sequence[int]) -> Tensor:
-        """Read one token of each of several sequences.
-
-        Every product runs over all slots, whoever is there, and attention over one sequence at a
-        time, so that the numbers of a sequence never depend on its company.
-
-        Args:
-            ids: (B,) int64.
-            cache: holds positions 0..positions[b]-1 of slot slots[b]; gets the new ones.
-            slots: B different slots.
-            positions: B positions, each below `config.context_tokens`.
-
-        Returns:
-            (B, V) logits of the token after each.
-        """
-        where, at = torch.tensor(slots), torch.tensor(positions)  # (B,)
-        all_ids = torch.zeros(cache.num_slots, dtype=torch.long).index_copy(0, where, ids)  # (S,)
-        all_positions = torch.zeros(cache.num_slots, dtype=torch.long).index_copy(0, where, at)  # (S,)
-        angles = self.angles(all_positions[:, None, None])  # (S, 1, 1, head_width/2)
-        x = self.embedded(all_ids[:, None], all_positions[:, None])  # (S, 1, D)
-        for layer, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
-            queries, keys, values = block.attention.project(block.attention_norm(x), angles, all_ids[:, None])
-            own_keys, own_values = cache.keys[layer], cache.values[layer]  # (S, num_kv_heads, T, head_width)
-            own_keys[where, :, at] = keys[where, :, 0]
-            own_values[where, :, at] = values[where, :, 0]
-            attended = torch.zeros_like(queries)  # (S, num_heads, 1, head_width)
-            for slot, position in zip(slots, positions, strict=True):
-                row, seen = slice(slot, slot + 1), slice(position + 1)
-                attended[row] = block.attention.attend(queries[row], own_keys[row, :, seen], own_values[row, :, seen])
-            x = x + block.attention.finish(attended)
-            x = x + block.mlp(block.mlp_norm(x))
-        return self.head(self.final_norm(x[:, 0]))[where]
 
     def head(self, hidden: Tensor) -> Tensor:
         """(..., D) normalised residual stream to (..., V) logits."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from genworkers.nets.attention import CausalAttention
-from genworkers.nets.decoder import Decoder, DecoderConfig, KeyValueCache
+from genworkers.nets.decoder import Decoder, DecoderConfig
 from genworkers.nets.layers import RopeScaling, rotary_frequencies
 from tests.genworkers.tiny_decoder import tiny_decoder
 
@@ -71,21 +71,6 @@ def test_decoder_equals_the_reference() -> None:
         np.testing.assert_allclose(ours[row], reference_logits(net, ids[row].tolist()), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
-def test_cached_equals_uncached(chunk: int) -> None:
-    net = tiny_decoder(VOCAB)
-    ids = torch.randint(VOCAB, (20,), generator=torch.Generator().manual_seed(2))
-    with torch.inference_mode():
-        whole = net(ids[None])[0]
-        cache = KeyValueCache.empty(net.config, num_slots=3)
-        for start in range(0, 12, chunk):
-            end = min(start + chunk, 12)
-            torch.testing.assert_close(net.extend(ids[start:end], cache, 1, start), whole[end - 1], atol=1e-5, rtol=0)
-        for position in range(12, 20):
-            logits = net.step(ids[position, None], cache, [1], [position])
-            torch.testing.assert_close(logits[0], whole[position], atol=1e-5, rtol=0)
-
-
 KINDS: dict[str, dict[str, Any]] = {
     "gpt2": {
         "norm": "layer",
@@ -127,20 +112,6 @@ def decoder_of(kind: str) -> Decoder:
         for parameter in net.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return net.eval()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_other_kinds_are_the_same_with_and_without_cache(kind: str) -> None:
-    net = decoder_of(kind)
-    ids = torch.randint(VOCAB, (20,), generator=torch.Generator().manual_seed(2))
-    with torch.inference_mode():
-        whole = net(ids[None])[0]
-        cache = KeyValueCache.empty(net.config, num_slots=2)
-        for start, end in ((0, 5), (5, 11)):
-            torch.testing.assert_close(net.extend(ids[start:end], cache, 1, start), whole[end - 1], atol=1e-4, rtol=0)
-        for position in range(11, 20):
-            logits = net.step(ids[position, None], cache, [1], [position])
-            torch.testing.assert_close(logits[0], whole[position], atol=1e-4, rtol=0)
 
 
 def test_value_embeddings_are_added_to_the_values_of_their_layers_alone() -> None:
@@ -212,21 +183,6 @@ def test_configs_that_are_wrong_are_refused(change: dict[str, Any], reason: str)
         DecoderConfig.from_dict(lacking)
 
 
-def test_company_and_slot_do_not_change_a_single_bit() -> None:
-    net = tiny_decoder(VOCAB)
-    generator = torch.Generator().manual_seed(3)
-    rows = torch.randint(VOCAB, (4, 9), generator=generator)
-    with torch.inference_mode():
-        results = []
-        for slots in ([0], [2, 0, 3, 1]):
-            cache = KeyValueCache.empty(net.config, num_slots=4)
-            for row, slot in enumerate(slots):
-                net.extend(rows[row, : 8 - row], cache, slot, 0)
-            ids = torch.stack([rows[row, 8 - row] for row in range(len(slots))])
-            results.append(net.step(ids, cache, slots, [8 - row for row in range(len(slots))])[0])
-    assert torch.equal(results[0], results[1])
-
-
 def test_one_batch_overfits() -> None:
     torch.manual_seed(0)
     net = Decoder(
@@ -247,8 +203,6 @@ def test_more_tokens_than_the_context_are_refused() -> None:
     net = tiny_decoder(VOCAB, context_tokens=8)
     with pytest.raises(ValueError, match="at most 8 tokens fit, got 9"):
         net(torch.zeros(1, 9, dtype=torch.long))
-    with pytest.raises(ValueError, match="at most 8 tokens fit, got 9"):
-        net.extend(torch.zeros(9, dtype=torch.long), KeyValueCache.empty(net.config, 1), 0, 0)
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
