@@ -33,7 +33,8 @@ LIMITS = [
     "questions and holds no dialogue.",
     "It often leaves out what was asked for: the card says how many of the requested words and subjects appear.",
     "Its summaries and rephrasings keep names and a few words of the passage and invent the rest: they cannot be "
-    "relied on.",
+    "relied on. It knows them for passages of 280 to 450 words; of a short one, as in all eight samples below, "
+    "it tells a story of its own instead.",
     "Its heroes drift: names, things and places change within a story, and long stories lose their thread.",
     "Its stories sound alike, some begin with the same sentence: children, villages, forests, kindness, the Wild West; "
     "that is what it read.",
