@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--nets", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--rounds", type=int, help="instead of 5 (3 for sixteen texts of the larger net)")
     parser.add_argument("--stories", type=int, default=48)
     parser.add_argument("--requests", type=int, default=1000, help="of the memory run")
     parser.add_argument("--quick", action="store_true", help="a tiny net and little work, to see whether it runs")
@@ -150,11 +152,13 @@ def main() -> None:
     for shape in (TINY,) if arguments.quick else SHAPES:
         if not arguments.quick and shape.name not in arguments.nets:
             continue
-        say(f"{shape.name}: everybody takes turns")
+        say(f"{shape.name}: loading")
         workload = QUICK_WORKLOAD if arguments.quick else WORKLOADS[shape.name]
+        if arguments.rounds:
+            workload = replace(workload, num_rounds=arguments.rounds, num_crowd_rounds=arguments.rounds)
         with tempfile.TemporaryDirectory() as folder:
             with Contestants(shape, Path(folder), arguments.threads) as contestants:
-                contest = hold(contestants, workload, arguments.threads)
+                contest = hold(contestants, workload, arguments.threads, say)
             del contestants
         speeds += rates(f"{shape.name}, {workload.num_tokens} tokens", contest)
         goals += claims(shape.name, contest)

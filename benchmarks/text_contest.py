@@ -1,6 +1,7 @@
 """What everybody has to do: write alone, write for sixteen at once, for sixteen arriving at random, read a prompt."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,13 +80,14 @@ class Contest:
     num_agreeing: dict[str, int]
 
 
-def hold(contestants: Contestants, workload: Workload, num_threads: int) -> Contest:
-    """Let everybody do everything, in turns."""
+def hold(contestants: Contestants, workload: Workload, num_threads: int, say: Callable[[str], None]) -> Contest:
+    """Let everybody do everything, in turns; `say` hears what comes next."""
     writers, engines, load = contestants.writers, contestants.engines, workload
     num_agreeing = contestants.num_agreeing(contestants.prompt_ids(PROMPT_TOKENS, 0), AGREEMENT_TOKENS)
     works: dict[str, Work] = {name: partial(_write, contestants, writer, load) for name, writer in writers.items()}
     works |= {name: partial(_ask, engine, load, is_greedy=True) for name, engine in engines.items()}
     works[f"{DRAWN_ENGINE}, drawn"] = partial(_ask, engines[DRAWN_ENGINE], load, is_greedy=False)
+    say("one text alone")
     alone = tokens_per_second(works, load.num_rounds)
     weights_bytes = {name: writer.weights_bytes for name, writer in writers.items()}
     bandwidth = {name: read_bandwidth(num_threads, num_bytes) for name, num_bytes in weights_bytes.items()}
@@ -95,6 +97,7 @@ def hold(contestants: Contestants, workload: Workload, num_threads: int) -> Cont
         for name, writer in contestants.baselines.items()
     }
     works |= {name: partial(_serve, engine, load, None) for name, engine in engines.items()}
+    say("sixteen at once")
     together = tokens_per_second(works, load.num_crowd_rounds)
 
     first_token_ms: dict[str, list[float]] = {name: [] for name in engines}
@@ -103,9 +106,11 @@ def hold(contestants: Contestants, workload: Workload, num_threads: int) -> Cont
         for name, writer in contestants.baselines.items()
     }
     works |= {name: partial(_serve, engine, load, first_token_ms[name]) for name, engine in engines.items()}
+    say("sixteen at random")
     arriving = tokens_per_second(works, load.num_crowd_rounds)
 
     works = {name: partial(_read, contestants, writer) for name, writer in writers.items()}
+    say("reading a prompt")
     reading = tokens_per_second(works, load.num_rounds)
     return Contest(alone, together, arriving, reading, first_token_ms, weights_bytes, bandwidth, num_agreeing)
 
