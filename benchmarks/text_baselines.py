@@ -55,7 +55,7 @@ class LlamaCppWriter:
         path: of a GGUF file.
         num_sequences: that it can write at once.
         context_tokens: that each of them may have.
-        has_float32_cache: keys and values in 32 bits instead of llama.cpp's own 16.
+        has_exact_attention: keys, values and products in 32 bits instead of llama.cpp's own 16.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class LlamaCppWriter:
         num_sequences: int,
         num_threads: int,
         context_tokens: int,
-        has_float32_cache: bool = False,
+        has_exact_attention: bool = False,
     ) -> None:
         llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
@@ -76,8 +76,9 @@ class LlamaCppWriter:
         parameters.n_ctx = context_tokens * num_sequences
         parameters.n_seq_max = num_sequences
         parameters.n_threads = parameters.n_threads_batch = num_threads
-        if has_float32_cache:
+        if has_exact_attention:
             parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
+            parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = llama_cpp.llama_init_from_model(self._net, parameters)
         self._thread = ThreadPoolExecutor(1)
         self._vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._net))

@@ -53,23 +53,23 @@ class Contestants:
     ) -> None:
         self._closing.close()
 
-    def _llama_cpp(self, name: str, num_threads: int, *, has_float32_cache: bool = False) -> LlamaCppWriter:
+    def _llama_cpp(self, name: str, num_threads: int, *, has_exact_attention: bool = False) -> LlamaCppWriter:
         writer = LlamaCppWriter(
             self._gguf[name],
             num_sequences=CROWD,
             num_threads=num_threads,
             context_tokens=LLAMA_CPP_CONTEXT_TOKENS,
-            has_float32_cache=has_float32_cache,
+            has_exact_attention=has_exact_attention,
         )
         self._closing.callback(writer.close)
         return writer
 
     def num_agreeing(self, prompt: Sequence[int], num_tokens: int) -> dict[str, int]:
         """How many of the first greedy tokens each writer has in common with `transformers` in float32."""
-        exact = self._llama_cpp(LLAMA_F32, 1, has_float32_cache=True)
+        exact = self._llama_cpp(LLAMA_F32, 1, has_exact_attention=True)
         texts = {
             name: writer.write(list(prompt), num_tokens)
-            for name, writer in {**self.writers, f"{LLAMA_F32} with a 32-bit cache": exact}.items()
+            for name, writer in {**self.writers, f"{LLAMA_F32} with 32-bit attention": exact}.items()
         }
         expected = texts.pop(TRANSFORMERS_FLOAT32)
         return {name: num_equal(expected, text) for name, text in texts.items()}

@@ -18,7 +18,6 @@ from genworkers.text_checkpoints import open_text_checkpoint
 
 WORDS = ("boat", "moon", "map", "lighthouse", "fox", "garden", "river", "lamp", "bread", "letter")
 NUM_USERS = 16
-WARM_UP_FRAC = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class MemoryFigures:
         imported_bytes: before a net was loaded: Python, torch and our code.
         computed_bytes: weights and cache, as the decoder counts them.
         peak_bytes: the most at any time.
-        warm_bytes: after half as many requests as are counted, when every block of the cache has been used.
+        warm_bytes: after a warm-up of as many requests as are counted, when every block of the cache has been used.
         end_bytes: after those that are counted.
     """
 
@@ -82,13 +81,12 @@ def measure(folder: Path, config: EngineConfig, num_requests: int) -> MemoryFigu
     """Load the net, serve the requests, look at the process in between."""
     open_text_checkpoint(folder)  # what a worker imports and reads before the weights
     imported_bytes = resident_bytes("VmRSS")
-    num_warm = int(num_requests * WARM_UP_FRAC)
-    requests = mixed_requests(folder.name, num_warm + num_requests)
+    requests = mixed_requests(folder.name, 2 * num_requests)
     with TextEngine(Checkpoints({folder.name: folder}.get, lambda _: {}, config), config) as engine:
         engine.load(folder.name)
-        serve(engine, requests[:num_warm])
+        serve(engine, requests[:num_requests])
         warm_bytes = resident_bytes("VmRSS")
-        serve(engine, requests[num_warm:])
+        serve(engine, requests[num_requests:])
         return MemoryFigures(
             imported_bytes=imported_bytes,
             computed_bytes=sum(net.num_bytes for net in engine.stats()),
