@@ -34,6 +34,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     request = contract.ImageRequest.model_validate(job.request)
     seed = job.request["seed"]
     ticket = engines.image_engine(request.net).submit(request, seed=seed, deadline_s=run.deadline_s)
+    run.add(ticket)
     run.publish(contract.Started(attempt=job.attempt, num_steps=request.num_steps, seed=seed))
     results: list[ImageResult] = []
 
@@ -44,7 +45,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
         progress = {"step": steps[-1].step, "num_steps": request.num_steps} if steps else None
         return run.publish(*map(_preview, steps if run.may_show else []), progress=progress)
 
-    run.follow([ticket], report)
+    run.follow(report)
     return [
         run.draft(
             result.index,

@@ -65,6 +65,8 @@ class Run:
     claim: Claim
     began: float = field(default_factory=time.monotonic)
     timings: dict[str, float] = field(default_factory=dict)
+    tickets: list[Ticket[Any]] = field(default_factory=list)
+    is_stopped: bool = False
 
     @cached_property
     def prompt_verdict(self) -> ScreenResult:
@@ -89,8 +91,20 @@ class Run:
         """
         return events.publish(self.claim.job.id, self.claim.fence, messages, progress=progress).is_cancel_requested
 
-    def follow(self, tickets: Sequence[Ticket[Any]], report: Callable[[], bool]) -> None:
-        """Let `report` hand on what the engine made, until every ticket has ended; holds the lease meanwhile.
+    def add(self, ticket: Ticket[Any]) -> None:
+        """Work of this job that an engine has taken; it ends with the job."""
+        self.tickets.append(ticket)
+        if self.is_stopped:
+            ticket.cancel()
+
+    def stop(self) -> None:
+        """Let the engines end this job's work; from any thread, more than once."""
+        self.is_stopped = True
+        for ticket in self.tickets:
+            ticket.cancel()
+
+    def follow(self, report: Callable[[], bool]) -> None:
+        """Let `report` hand on what the engine made, until every ticket has ended.
 
         Args:
             report: reads the tickets and publishes; returns whether to cancel.
@@ -98,20 +112,11 @@ class Run:
         Raises:
             StoppedError: cancelled or past the deadline.
         """
-
-        def stop() -> None:
-            for ticket in tickets:
-                ticket.cancel()
-
-        with leases.held(self.claim, stop=stop):
-            try:
-                while not all(ticket.is_done for ticket in tickets):
-                    if report():
-                        stop()
-            finally:
-                stop()  # whatever went wrong here, the engine need not go on
+        while not all(ticket.is_done for ticket in self.tickets):
+            if report():
+                self.stop()
         self.timings["engine_s"] = round(time.monotonic() - self.began, 4)
-        reasons = {ticket.finish_reason for ticket in tickets}
+        reasons = {ticket.finish_reason for ticket in self.tickets}
         if "cancelled" in reasons:
             raise StoppedError(Job.Status.CANCELLED)
         if "deadline" in reasons:
@@ -185,6 +190,15 @@ class Run:
         )
 
 
+def _worked(run: Run, work: Callable[[Run], Sequence[ArtifactDraft]]) -> Sequence[ArtifactDraft]:
+    """What the work makes. The lease is held from before the engine is asked: a net may have to be loaded first."""
+    with leases.held(run.claim, stop=run.stop):
+        try:
+            return work(run)
+        finally:
+            run.stop()  # whatever went wrong, the engine need not go on
+
+
 def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:
     """Claim the job, do its work and end it; does nothing when somebody else holds it or it has ended.
 
@@ -199,7 +213,7 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
         return
     with structlog.contextvars.bound_contextvars(job_id=str(job_id), fence=claim.fence):
         try:
-            drafts = work(Run(claim))
+            drafts = _worked(Run(claim), work)
             services.complete(claim, drafts)
         except FenceLostError:
             log.warning("job_lost_to_another_worker")

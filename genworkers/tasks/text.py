@@ -90,16 +90,12 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
     request = contract.TextRequest.model_validate(job.request)
     seeds = [(job.request["seed"] + index) % (contract.MAX_SEED + 1) for index in range(request.num_texts)]
     texts: list[GrowingText] = []
-    try:
-        for index, seed in enumerate(seeds):
-            ticket = engines.text_engine().submit(
-                request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id)
-            )
-            texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
-    except BaseException:
-        for text in texts:
-            text.ticket.cancel()
-        raise
+    for index, seed in enumerate(seeds):
+        ticket = engines.text_engine().submit(
+            request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id)
+        )
+        run.add(ticket)
+        texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
     num_steps = request.max_tokens * request.num_texts
     run.publish(contract.Started(attempt=job.attempt, num_steps=num_steps, seed=seeds[0]))
     terms = rules.terms_of(job.workspace_id)
@@ -119,7 +115,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         progress = {"step": num_tokens, "num_steps": num_steps, "num_tokens": num_tokens}
         return run.publish(*(piece for piece in pieces if piece is not None), progress=progress)
 
-    run.follow([text.ticket for text in texts], report)
+    run.follow(report)
     written = [text for text in texts if text.text]
     if not written:
         raise EngineError(
