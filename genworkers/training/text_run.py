@@ -35,7 +35,7 @@ class Recipe:
         matrix_lr: Muon's, for the hidden matrices.
         table_lr: AdamW's, for the embedding.
         scale_lr: AdamW's, for the scales of the norms.
-        is_packed: several documents a row, all rows as long as the context.
+        is_packed: several documents a row, all rows of one length.
     """
 
     minutes: float
@@ -149,7 +149,7 @@ class Run:
         for optimiser, peaks in zip(self.optimisers, self.peaks, strict=True):
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
-        row_tokens = self.net.config.context_tokens if recipe.is_packed else 0
+        row_tokens = corpus.packed_row_tokens if recipe.is_packed else 0
         batch = to_batch(rows, corpus.codec.end_id, row_tokens, corpus.common_ids).to(recipe.device)
         chosen = batch.chosen
         nats_of = compiled_nats_of_targets if recipe.is_compiled else nats_of_targets

@@ -113,10 +113,9 @@ def test_packed_rows_teach_the_same_as_single_ones(tmp_path: Path) -> None:
 
 
 def test_a_packed_run_learns(tmp_path: Path) -> None:
-    config = replace(CONFIG, context_tokens=4 * CONFIG.context_tokens)
-    run = Run(tmp_path, config, replace(RECIPE, is_packed=True))
+    run = Run(tmp_path, CONFIG, replace(RECIPE, is_packed=True))
     run.elapsed_s = 0.5
-    batches = list(replace(corpus(), context_tokens=config.context_tokens).epoch(0, 256, is_packed=True))
+    batches = list(corpus().epoch(0, 256, is_packed=True))
     assert len(batches[0][0]) > 1
     losses = [run.train_step(batches[0], corpus()) for _ in range(30)]
     assert losses[-1] < losses[0] - 1
