@@ -110,7 +110,8 @@ def main() -> None:
             else:
                 answer = {"texts": [render(messages) for messages in request["conversations"]]}
         except TEMPLATE_ERRORS as error:
-            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+            words = "it takes more memory than it may have" if isinstance(error, MemoryError) else str(error)
+            answer = {"error": f"{type(error).__name__}: {words}"[:500]}
         print(json.dumps(answer), flush=True)
 
 

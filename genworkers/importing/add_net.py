@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from genworkers.checkpoints import (
-    MANIFEST,
     NET_PART,
     TOKENIZER_PART,
     CheckpointError,
@@ -111,7 +110,7 @@ def add_net(
         made = room / name
         facts = _facts(folder, name, title, architecture, config, origin or {"folder": source.resolve().name})
         manifest = _write(made, facts, weights, codec, folder)
-        trial = _try(made)
+        trial = _try(made, source)
         if target.exists():
             target.rename(room / "replaced")
         made.rename(target)
@@ -233,8 +232,11 @@ def _card(facts: CheckpointFacts, codec: TextCodec, has_licence_file: bool) -> s
 
 
 @torch.inference_mode()
-def _try(folder: Path) -> str:
+def _try(folder: Path, source: Path) -> str:
     """Load what was written as a worker would, and let it write a few tokens.
+
+    Args:
+        source: what is at fault when it does not work.
 
     Raises:
         CheckpointError: the chat template fails, or a logit is not finite.
@@ -246,13 +248,15 @@ def _try(folder: Path) -> str:
     try:
         codec.encode_chat((), TRIAL_PROMPT)
     except ChatTemplateError as error:
-        raise CheckpointError(folder / MANIFEST, f"{error}") from error
+        raise CheckpointError(
+            source, f"{error} (chat_template.jinja, or chat_template in tokenizer_config.json)"
+        ) from error
     ids = codec.encode_raw(TRIAL_PROMPT)
     written: list[int] = []
     for _ in range(min(TRIAL_TOKENS, net.config.context_tokens - len(ids))):
         logits = net(torch.tensor([ids + written]))[0, -1]
         if not bool(torch.isfinite(logits).all()):
-            raise CheckpointError(folder / MANIFEST, "the net answers with NaN or infinity; its weights are damaged")
+            raise CheckpointError(source, "the net answers with NaN or infinity; its weights are damaged")
         written.append(int(logits.argmax()))
         if written[-1] in codec.end_ids:
             break

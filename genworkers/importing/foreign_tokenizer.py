@@ -142,7 +142,8 @@ def _end_ids(source: SourceFolder, tokenizer: Tokenizer, special: dict[str, str]
     if not found:
         raise CheckpointError(
             source.path / SETTINGS,
-            f"no token ends a text: name one as eos_token there, or as eos_token_id in {GENERATION}",
+            f"no token ends a text: name one of the {tokenizer.get_vocab_size()} tokens as eos_token there, "
+            f"or by its id as eos_token_id in {GENERATION} or {CONFIG}",
         )
     return tuple(found)
 

@@ -197,7 +197,7 @@ async def test_an_early_failure_of_a_stream_has_a_status(api: AsyncCaller) -> No
     assert (error["code"], error["type"], error["message"]) == (
         "context_length_exceeded",
         "invalid_request_error",
-        message,
+        f"{message} Or send is_truncatable: true to have its newest part read.",
     )
 
 

@@ -18,6 +18,7 @@ from webapp.errors import AppError
 # Our code to OpenAI's code and status.
 OPENAI_ERRORS = {
     "adapter_unknown": ("model_not_found", 404),
+    "net_not_loaded": ("model_not_found", 404),
     "net_unknown": ("model_not_found", 404),
     "prompt_blocked": ("content_filter", 400),
     "prompt_too_long": ("context_length_exceeded", 400),
@@ -91,6 +92,8 @@ def _words(problem: FieldProblem) -> str:
 
 def failed(code: str, message: str) -> AppError:
     """A job that failed: 400 when the request is to blame, else 500."""
+    if code == "prompt_too_long":
+        message += " Or send is_truncatable: true to have its newest part read."
     return AppError(code, 400 if code in CALLERS_MISTAKES else 500, message, headers=NO_RETRY)
 
 

@@ -87,8 +87,9 @@ class Command(BaseCommand):
 
     def _add_adapter(self, source: Path, options: dict[str, Any]) -> None:
         manifest = read_adapter_manifest(SourceFolder(source))
-        # The same weights under another name are the same net.
-        base = next((net.name for net in catalog.nets() if net.sha256 == manifest.base_sha256), manifest.base)
+        # The same weights under another name are the same net; the name it was trained with goes first.
+        same = [net.name for net in catalog.nets() if net.sha256 == manifest.base_sha256]
+        base = manifest.base if manifest.base in same or not same else same[0]
         folder = catalog.folder_of(base)
         if folder is None:
             raise CommandError(f"{source / ADAPTER_MANIFEST} is for the net {base!r}, which is not installed.")
