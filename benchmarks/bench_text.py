@@ -32,7 +32,7 @@ HOUSE_NET = ROOT / "genworkers" / "weights" / "llama-tessera-text"
 MEMORY_BYTES = 2**30
 WORKLOADS = {
     "17M": Workload(128, 32, 160, 0.02, num_rounds=5, num_crowd_rounds=5),
-    "134M": Workload(64, 16, 80, 0.06, num_rounds=5, num_crowd_rounds=3),
+    "134M": Workload(48, 16, 64, 0.06, num_rounds=5, num_crowd_rounds=3),
 }
 QUICK_WORKLOAD = Workload(16, 4, 20, 0.01, num_rounds=2, num_crowd_rounds=2)
 

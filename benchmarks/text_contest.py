@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.text_baselines import LlamaCppWriter, TransformersWriter
@@ -15,6 +15,7 @@ from genworkers.nets.native_library import read_bandwidth
 PROMPT_TOKENS = 16
 LONG_PROMPT_TOKENS = 512
 AGREEMENT_TOKENS = 64
+WARM_UP_TOKENS = 8
 DRAWN_ENGINE = "engine bfloat16"
 
 
@@ -35,6 +36,11 @@ class Workload:
     mean_gap_s: float
     num_rounds: int
     num_crowd_rounds: int
+
+    def in_round(self, round_: int) -> "Workload":
+        """This, or next to nothing in round 0, which is not counted."""
+        few = WARM_UP_TOKENS
+        return self if round_ else replace(self, num_tokens=few, shortest_tokens=few, longest_tokens=few)
 
     def lengths(self, round_: int) -> list[int]:
         """Tokens that sixteen requests ask for."""
@@ -118,12 +124,13 @@ def hold(contestants: Contestants, workload: Workload, num_threads: int, say: Ca
 def _write(
     contestants: Contestants, writer: TransformersWriter | LlamaCppWriter | BareWriter, load: Workload, round_: int
 ) -> int:
-    return len(writer.write(contestants.prompt_ids(PROMPT_TOKENS, round_), load.num_tokens))
+    return len(writer.write(contestants.prompt_ids(PROMPT_TOKENS, round_), load.in_round(round_).num_tokens))
 
 
 def _ask(engine: EngineWriter, load: Workload, round_: int, *, is_greedy: bool) -> int:
-    engine.write(prompt_of(PROMPT_TOKENS, round_ + (0 if is_greedy else 100)), load.num_tokens, is_greedy=is_greedy)
-    return load.num_tokens
+    num_tokens = load.in_round(round_).num_tokens
+    engine.write(prompt_of(PROMPT_TOKENS, round_ + (0 if is_greedy else 100)), num_tokens, is_greedy=is_greedy)
+    return num_tokens
 
 
 def _write_batch(
@@ -135,6 +142,7 @@ def _write_batch(
     is_mixed: bool,
 ) -> int:
     """A static batch: everybody is there at once, and everybody writes as long as the longest."""
+    load = load.in_round(round_)
     lengths = load.lengths(round_) if is_mixed else load.same_lengths(round_)
     prompts = [contestants.prompt_ids(PROMPT_TOKENS, CROWD * round_ + index) for index in range(CROWD)]
     writer.write_batch(prompts, max(lengths))
@@ -143,6 +151,7 @@ def _write_batch(
 
 def _serve(engine: EngineWriter, load: Workload, waits_ms: list[float] | None, round_: int) -> int:
     """Sixteen equal requests at once; with a list for what they wait, mixed ones at random times."""
+    load = load.in_round(round_)
     arrivals = load.same_arrivals(round_) if waits_ms is None else load.arrivals(round_)
     timing = engine.serve(arrivals)
     if waits_ms is not None and round_:
