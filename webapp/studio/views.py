@@ -26,17 +26,13 @@ from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import workspaces_of
 
 NUM_RECENT = 12
-PASSAGE = (
-    "Tom had a small red kite. One windy day the string broke, and the kite flew over the hill. Tom ran after it and "
-    "found it in a tree. An old man helped him to get it down."
-)
 SAMPLES: list[tuple[contract.Kind, str]] = [
     ("text", "Write a story about a brave little boat."),
     ("image", "a red apple"),
-    ("text", "Write a short scene about two friends who find a map."),
-    ("text", "Describe an old lighthouse by the sea."),
-    ("text", f"Summarize this story:\n{PASSAGE}"),
-    ("text", f"Rephrase this story:\n{PASSAGE}"),
+    ("text", "Write a scene about two friends who find a map."),
+    ("text", "Describe a quiet forest."),
+    ("text", "Write a story about a red balloon."),
+    ("text", "Write a story about the moon"),
     ("image", "a rocket"),
     ("image", "a cat"),
 ]
