@@ -104,7 +104,7 @@ class TestSubmit:
         assert list(outbox) == [job]
         monkeypatch.undo()
         tasks.sweep_outbox()
-        assert not outbox.exists()
+        assert not outbox.all().exists()
 
 
 @pytest.mark.django_db(transaction=True)
