@@ -191,7 +191,7 @@ def to_batch(
             documents[place, start:end] = number
             positions[place, start:end] = torch.arange(end - start)
             start = end
-    if all(len(row) == 1 for row in rows):
+    if not row_tokens and all(len(row) == 1 for row in rows):
         return Batch(inputs, targets, weights)
     return Batch(inputs, targets, weights, documents, positions)
 

@@ -162,6 +162,12 @@ def test_the_opening_of_a_story_is_asked_for_as_a_description(folder: Path) -> N
         assert all(" boat" in prompt or " island" in prompt or "Bo" in prompt for prompt in story.prompts[:-2])
 
 
+def test_a_packed_row_of_one_document_is_still_packed() -> None:
+    batch = to_batch([[([1, 5, 6, 2], 2)]], pad_id=0, row_tokens=8)
+    assert batch.documents is not None
+    assert batch.documents.tolist() == [[0, 0, 0, *[PADDING] * 5]]
+
+
 def test_the_first_use_of_what_the_prompt_names_counts_more() -> None:
     batch = to_batch([[([1, 7, 8, 2, 7, 9, 8, 7, 3], 4)]], pad_id=0, common_ids={8})
     assert batch.weights[0].tolist() == [1, 1, 1, FIRST_USE_WEIGHT, 1, 1, 1, 1]
