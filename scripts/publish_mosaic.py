@@ -17,7 +17,7 @@ from genworkers.codecs.image_bytes import Pixels, resize, unpremultiply
 from genworkers.contract import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult, load_image_engine
 from genworkers.engine.mosaic import Sampling
-from genworkers.evaluation.image import contact_sheet, psnr_db, recall_of_own_picture
+from genworkers.evaluation.pictures import contact_sheet, psnr_db, recall_of_own_picture
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
 from genworkers.nets.masked_transformer import MosaicConfig
 from genworkers.training.sticker_data import is_held_out, load_stickers, read_captions

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genworkers.evaluation.image import contact_sheet, on_white, psnr_db, recall_of_own_picture
+from genworkers.evaluation.pictures import contact_sheet, on_white, psnr_db, recall_of_own_picture
 
 
 def plain(value: int, alpha: int = 255) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
