@@ -64,15 +64,26 @@ class FiniteScalarQuantiser(nn.Module):
         Returns:
             The quantised latent (..., D) in -1..1, and the codes (...) as int64.
         """
-        bounded = 2.0 * torch.sigmoid(1.6 * latent) - 1.0
-        digits = ((bounded + 1.0) * 0.5 * self.levels).floor().long()
-        digits = torch.minimum(digits.clamp(min=0), self.levels - 1)
+        bounded = self.bound(latent)
+        digits = self._digits(bounded)
         quantised = self._digits_to_values(digits).to(latent.dtype)
         return bounded + (quantised - bounded).detach(), (digits * self.bases).sum(-1)
+
+    def bound(self, latent: Tensor) -> Tensor:
+        """Unbounded latents to -1..1, not yet rounded: same shape."""
+        return 2.0 * torch.sigmoid(1.6 * latent) - 1.0
+
+    def snap(self, bounded: Tensor) -> Tensor:
+        """The quantised latents next to bounded ones: (..., D) in -1..1 to the same shape."""
+        return self._digits_to_values(self._digits(bounded)).to(bounded.dtype)
 
     def codes_to_values(self, codes: Tensor) -> Tensor:
         """Codes (...) int64 in 0..num_codes-1 to quantised latents (..., D)."""
         return self._digits_to_values(codes[..., None] // self.bases % self.levels)
+
+    def _digits(self, bounded: Tensor) -> Tensor:
+        digits = ((bounded + 1.0) * 0.5 * self.levels).floor().long()
+        return torch.minimum(digits.clamp(min=0), self.levels - 1)
 
     def _digits_to_values(self, digits: Tensor) -> Tensor:
         return (digits.float() + 0.5) / self.levels * 2.0 - 1.0
@@ -169,7 +180,15 @@ class FsqTokenizer(nn.Module):
         """Codes (B, N) int64 to premultiplied pictures (B, 4, 128, 128) in 0..1, colour never above alpha."""
         grid = self.config.grid
         values = self.quantiser.codes_to_values(codes.reshape(-1, grid, grid))
-        painted: Tensor = self.decoder(values.permute(0, 3, 1, 2))
+        return self.decode_latents(values.permute(0, 3, 1, 2))
+
+    def encode_latents(self, pictures: Tensor) -> Tensor:
+        """Premultiplied pictures (B, 4, 64, 64) in 0..1 to bounded latents (B, D, grid, grid) in -1..1, not rounded."""
+        return self.quantiser.bound(self.encoder(pictures * 2.0 - 1.0).float())
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Latents (B, D, grid, grid) in -1..1 to pictures as `decode` gives them; between the levels they blend."""
+        painted: Tensor = self.decoder(latents)
         alpha = painted[:, 3:].float().clamp(0.0, 1.0)
         colour = torch.minimum(painted[:, :3].float().clamp(min=0.0), alpha)
         return torch.cat([colour, alpha], dim=1)

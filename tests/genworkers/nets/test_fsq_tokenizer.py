@@ -85,3 +85,14 @@ def test_one_batch_overfits() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.4 * losses[0]
+
+
+def test_latents_snapped_to_their_levels_are_the_codes() -> None:
+    torch.manual_seed(0)
+    net = FsqTokenizer(TOKENIZER_CONFIG).eval()
+    pictures = torch.rand(2, 4, 64, 64)
+    with torch.inference_mode():
+        latents = net.encode_latents(pictures)
+        snapped = net.quantiser.snap(latents.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        torch.testing.assert_close(net.decode_latents(snapped), net.decode(net.encode(pictures)))
+    assert latents.shape == snapped.shape
