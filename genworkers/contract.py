@@ -7,9 +7,18 @@ here; a limit is written once. Both worlds import this module; it imports neithe
 import json
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 VERSION = "0.1.0"
 
@@ -34,8 +43,20 @@ PART_OF_CHARACTER = "bytes:"
 MAX_LOGIT_BIASES = 300
 MAX_SCHEMA_CHARS = 20_000
 MAX_SCHEMA_DEPTH = 64
-# Asked for through the API alone; the studio's form shows every other field.
-API_ONLY_FIELDS = frozenset({"history", "format", "is_truncatable", "logit_bias", "num_logprobs"})
+MAX_IMAGES = 8
+# What a preset means: rounds in which the tiles are decided, and how closely to follow the prompt.
+PRESETS = {"draft": (6, 1.5), "standard": (12, 2.0), "fine": (24, 2.5)}
+# What the nets of a family can be asked for beside a prompt, a style, a seed and a number of pictures.
+ABILITIES_OF_FAMILY: dict[str, frozenset[str]] = {
+    "mosaic": frozenset({"steps", "negative_prompt", "style_mix", "start_image", "mask", "explain"}),
+    "spark": frozenset({"style_mix", "draft"}),
+    "drift": frozenset({"style_mix", "start_image", "map_point", "walk"}),
+}
+# Not shown among the parameters of the studio's form: asked for through the API, or by a page of its own.
+API_ONLY_FIELDS = frozenset(
+    {"history", "format", "is_truncatable", "logit_bias", "num_logprobs"}
+    | {"start_image", "mask", "draft_seed", "is_draft", "map_point", "walk"}
+)
 
 
 class Strict(BaseModel):
@@ -247,6 +268,50 @@ class TextRequest(_Request):
         return "\n".join([*(message.content for message in self.history), self.prompt, schema]).rstrip()
 
 
+InputId: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+]
+Share: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class Walk(Strict):
+    """A way through the latent space of a drift net, drawn as one animation."""
+
+    route: Literal["between", "random", "direction"] = Field(
+        default="between",
+        title="Route",
+        description="between two places, at random from the first, or from it along a direction.",
+    )
+    to_prompt: Annotated[str, AfterValidator(_without_controls)] = Field(
+        default="", max_length=500, title="To", description="Where a walk between two places ends, in words."
+    )
+    end_image: InputId | None = Field(
+        default=None, title="To picture", description="Where it ends, as an upload or a picture of this workspace."
+    )
+    direction: str = Field(default="", max_length=50, title="Direction", description="One of the net's directions.")
+    distance: float = Field(
+        default=2.0,
+        ge=-5.0,
+        le=5.0,
+        allow_inf_nan=False,
+        title="Distance",
+        description="How far to go along the direction, in standard deviations; below 0 is the other way.",
+    )
+    num_frames: int = Field(default=32, ge=2, le=120, title="Frames", description="How many pictures it has.")
+    fps: int = Field(default=12, ge=1, le=30, title="Speed", description="Pictures a second.")
+    file_format: Literal["webp", "gif", "mp4"] = Field(default="webp", title="File", description="Kind of file.")
+    is_loop: bool = Field(default=True, title="There and back", description="Return to the start, so that it can loop.")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.route == "between" and not self.to_prompt.strip() and self.end_image is None:
+            raise ValueError("a walk between two places needs to_prompt or end_image")
+        if self.route == "direction" and not self.direction:
+            raise ValueError("a walk along a direction needs its name in direction")
+        return self
+
+
 class ImageRequest(_Request):
     """Checked parameters of one image job."""
 
@@ -256,24 +321,41 @@ class ImageRequest(_Request):
     )
     net: str = Field(default="mosaic", min_length=1, max_length=100, title="Net")
     style: str = Field(
-        default="flat", min_length=1, max_length=50, title="Style", description="The look of the picture."
+        default="", max_length=50, title="Style", description="The look of the picture; empty takes the net's first."
     )
-    num_images: int = Field(default=1, ge=1, le=4, title="Pictures", description="How many pictures to draw.")
-    num_steps: int = Field(
-        default=12,
+    style_mix: str = Field(
+        default="", max_length=50, title="Second style", description="Mixed into the first; empty mixes none."
+    )
+    style_mix_frac: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        title="Share of the second style",
+        description="0 is all the first style, 1 all the second.",
+    )
+    negative_prompt: Annotated[str, AfterValidator(_without_controls)] = Field(
+        default="", max_length=500, title="Without", description="What the picture should not show."
+    )
+    num_images: int = Field(default=1, ge=1, le=MAX_IMAGES, title="Pictures", description="How many pictures to draw.")
+    preset: Literal["draft", "standard", "fine"] = Field(
+        default="standard", title="Care", description="How much work to put in: sets steps and guidance."
+    )
+    num_steps: int | None = Field(
+        default=None,
         ge=4,
         le=32,
         title="Steps",
-        description="Rounds in which the tiles are decided; more is slower and often finer.",
+        description="Rounds in which the tiles are decided; more is slower and often finer. Empty: as the preset says.",
         json_schema_extra={"unit": "steps"},
     )
-    guidance: float = Field(
-        default=2.0,
+    guidance: float | None = Field(
+        default=None,
         ge=0.0,
         le=10.0,
         allow_inf_nan=False,
         title="Guidance",
-        description="How closely to follow the prompt; 1 is plain, 2 to 3 is usual.",
+        description="How closely to follow the prompt; 1 is plain, 2 to 3 is usual. Empty: as the preset says.",
     )
     size_px: Literal[512, 1024] = Field(
         default=512,
@@ -281,11 +363,67 @@ class ImageRequest(_Request):
         description="Width and height of the file.",
         json_schema_extra={"unit": "px"},
     )
+    background: Annotated[str, StringConstraints(pattern=r"^(transparent|#[0-9a-fA-F]{6})$")] = Field(
+        default="transparent", title="Background", description="transparent, or a colour like #ffcc00."
+    )
+    start_image: InputId | None = Field(
+        default=None,
+        title="Start picture",
+        description="Id of an upload, or of a picture of this workspace, to begin with.",
+    )
+    strength: float = Field(
+        default=0.6,
+        ge=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        title="Strength",
+        description="Share of the start picture (or of the masked part) that is drawn anew: 0 keeps it, 1 ignores it.",
+    )
+    mask: InputId | None = Field(
+        default=None,
+        title="Mask",
+        description="Id of an upload of the start picture's size: what is white or transparent is drawn anew.",
+    )
+    draft_seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SEED,
+        title="Draft",
+        description="Begin with the draft that this prompt and seed give.",
+    )
+    is_draft: bool = Field(
+        default=False, title="Draft only", description="Show the pictures to whoever watches and keep nothing."
+    )
+    map_point: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, title="Place on the map", description="Right and down, each 0 to 1, on the map of a drift net."
+    )
+    walk: Walk | None = Field(default=None, title="Walk", description="Draw a walk, as one animation.")
+
+    @model_validator(mode="after")
+    def _inputs_fit_together(self) -> Self:
+        if self.mask is not None and self.start_image is None:
+            raise ValueError("a mask needs the start_image that it lies on")
+        if self.start_image is not None and self.draft_seed is not None:
+            raise ValueError("begin with start_image or with draft_seed, not with both")
+        if self.walk is not None and self.num_images != 1:
+            raise ValueError(f"a walk is one animation: num_images must be 1, got {self.num_images}")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Rounds in which the tiles are decided."""
+        return PRESETS[self.preset][0] if self.num_steps is None else self.num_steps
+
+    @property
+    def guidance_weight(self) -> float:
+        """How closely to follow the prompt."""
+        return PRESETS[self.preset][1] if self.guidance is None else self.guidance
 
     @property
     def typed_text(self) -> str:
         """All that its author wrote."""
-        return self.prompt
+        to_prompt = "" if self.walk is None else self.walk.to_prompt
+        return "\n".join([self.prompt, self.negative_prompt, to_prompt]).rstrip()
 
 
 GenerationRequest: TypeAlias = Annotated[TextRequest | ImageRequest, Field(discriminator="kind")]
@@ -415,6 +553,31 @@ JOB_EVENT: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
 FINAL_EVENT_KINDS = frozenset({"succeeded", "failed", "cancelled", "expired", "blocked", "held"})
 
 
+class Explanation(Strict):
+    """Which words drew which tiles of one picture.
+
+    `maps` holds, in base64, one uint8 for each word and tile, row by row: 255 where a word had most to say.
+    """
+
+    words: list[str]
+    grid: int
+    maps: str
+
+
+class Unlikeness(Strict):
+    """How unlike what a drift net has learned one picture is: the share of held-out pictures that are more like it."""
+
+    net: str
+    percentile_frac: float
+
+
+class PictureFacts(Strict):
+    """What is known about one picture beside its request."""
+
+    explanation: Explanation | None = None
+    unlikeness: Unlikeness | None = None
+
+
 class NetManifest(BaseModel):
     """What stands in `manifest.json` beside the weights: enough to list a net without loading it."""
 
@@ -430,9 +593,15 @@ class NetManifest(BaseModel):
     config: dict[str, Any]
     files: dict[str, dict[str, Any]]
     styles: dict[str, str] = Field(default_factory=dict)
+    directions: dict[str, str] = Field(default_factory=dict)
     context_tokens: int = 0
     licences: list[str] = Field(default_factory=list)
     source: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What its family can be asked for: see ABILITIES_OF_FAMILY."""
+        return ABILITIES_OF_FAMILY.get(self.family, frozenset())
 
 
 class AdapterManifest(BaseModel):

@@ -179,8 +179,8 @@ class ImageEngine:
                 job.pictures = self._mosaic.begin(
                     request.prompt,
                     request.style,
-                    guidance=request.guidance,
-                    num_steps=request.num_steps,
+                    guidance=request.guidance_weight,
+                    num_steps=request.steps,
                     seed=job.seed,
                     num_images=request.num_images,
                 )

@@ -35,14 +35,14 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     seed = job.request["seed"]
     ticket = engines.image_engine(request.net).submit(request, seed=seed, deadline_s=run.deadline_s)
     run.add(ticket)
-    run.publish(contract.Started(attempt=job.attempt, num_steps=request.num_steps, seed=seed))
+    run.publish(contract.Started(attempt=job.attempt, num_steps=request.steps, seed=seed))
     results: list[ImageResult] = []
 
     def report() -> bool:
         items = ticket.read(POLL_S)
         steps = [item for item in items if isinstance(item, ImageStep)]
         results.extend(item for item in items if isinstance(item, ImageResult))
-        progress = {"step": steps[-1].step, "num_steps": request.num_steps} if steps else None
+        progress = {"step": steps[-1].step, "num_steps": request.steps} if steps else None
         return run.publish(*map(_preview, steps if run.may_show else []), progress=progress)
 
     run.follow(report)

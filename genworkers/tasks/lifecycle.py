@@ -140,6 +140,7 @@ class Run:
         num_tokens: int | None = None,
         finish_reason: str = "",
         excerpt: str = "",
+        facts: contract.PictureFacts | None = None,
     ) -> ArtifactDraft:
         """One result, signed and described in full, ready for the gallery's door."""
         job = self.claim.job
@@ -147,7 +148,7 @@ class Run:
         if net is None:
             raise EngineError("net_not_loaded", f"The net {job.request['net']!r} was removed. Choose another net.")
         verdicts = [self.prompt_verdict, output_verdict]
-        facts = GenerationFacts(
+        generation = GenerationFacts(
             artifact_id=uuid.uuid7(),
             job_id=job.id,
             title=f"{job.kind} {index + 1}",
@@ -157,13 +158,13 @@ class Run:
             software_version=contract.VERSION,
         )
         began = time.monotonic()
-        original = provenance.sign(data, media_type, facts=facts)
+        original = provenance.sign(data, media_type, facts=generation)
         small: SignedFile | None = None
         if thumbnail is not None:
-            small = provenance.sign(thumbnail, "image/webp", facts=facts, parent=original)
+            small = provenance.sign(thumbnail, "image/webp", facts=generation, parent=original)
         waited = (job.started_at or job.created_at) - job.created_at
         return ArtifactDraft(
-            artifact_id=facts.artifact_id,
+            artifact_id=generation.artifact_id,
             job_id=job.id,
             workspace_id=job.workspace_id,
             created_by_id=job.created_by_id,
@@ -183,6 +184,7 @@ class Run:
             num_tokens=num_tokens,
             finish_reason=finish_reason,
             excerpt=excerpt,
+            facts={} if facts is None else facts.model_dump(mode="json"),
             original=original,
             thumbnail=small,
             verdicts=verdicts,

@@ -1,4 +1,4 @@
-"""What was made: an artifact, its facts and its files."""
+"""What was made: an artifact, its facts and its files; and what was given to make it from."""
 
 import uuid_utils.compat as uuid
 from django.conf import settings
@@ -31,6 +31,7 @@ class Artifact(models.Model):
     num_tokens = models.PositiveIntegerField(null=True)
     finish_reason = models.CharField(max_length=10, blank=True, help_text="why a text ends: stop or length")
     excerpt = models.TextField(blank=True, help_text="the first 300 characters of a text")
+    facts = models.JSONField(default=dict, help_text="the contract's PictureFacts, dumped; empty for a text")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -49,6 +50,9 @@ class ArtifactFile(models.Model):
         ORIGINAL = "original"
         THUMBNAIL = "thumbnail"
         SIDECAR = "sidecar", "sidecar: the signed credentials of a file that cannot carry them"
+        WEBP = "webp", "webp: the original as WebP, made when first asked for"
+        JPEG = "jpeg", "jpeg: the original as JPEG, made when first asked for"
+        SVG = "svg", "svg: the original traced as SVG, made when first asked for"
 
     artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="files")
     role = models.CharField(max_length=16, choices=Role)
@@ -61,3 +65,23 @@ class ArtifactFile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.sha256[:12]}"
+
+
+class Upload(models.Model):
+    """A picture that somebody gave as the start, the end or the mask of a job: cleaned, and kept as PNG for a while."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid7, editable=False)
+    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="uploads")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    width_px = models.PositiveIntegerField()
+    height_px = models.PositiveIntegerField()
+    num_bytes = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["created_at"], name="upload_oldest")]
+
+    def __str__(self) -> str:
+        return f"upload {self.id}"

@@ -45,6 +45,7 @@ class ArtifactDraft:
     num_tokens: int | None
     finish_reason: str
     excerpt: str = field(repr=False)
+    facts: dict[str, Any] = field(repr=False)
     original: SignedFile
     thumbnail: SignedFile | None
     verdicts: list[ScreenResult]
@@ -153,6 +154,7 @@ def _insert(draft: ArtifactDraft, files: list[tuple[ArtifactFile, SignedFile | N
         num_tokens=draft.num_tokens,
         finish_reason=draft.finish_reason,
         excerpt=draft.excerpt.replace("\x00", ""),  # PostgreSQL cannot hold one
+        facts=draft.facts,
     )
     for file, signed in files:
         file.save(force_insert=True)

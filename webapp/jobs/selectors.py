@@ -38,8 +38,8 @@ def job_for_watcher(user: User, job_id: UUID) -> Job | None:
 
 
 def jobs_of(workspace: Workspace) -> QuerySet[Job]:
-    """All jobs of a workspace, newest first."""
-    return Job.objects.filter(workspace=workspace).select_related("created_by", "workspace")
+    """All jobs of a workspace but the drafts, newest first."""
+    return Job.objects.filter(workspace=workspace, is_draft=False).select_related("created_by", "workspace")
 
 
 def open_jobs_of(workspace: Workspace) -> QuerySet[Job]:
@@ -78,7 +78,7 @@ def _queue_state(job: Job, line: Callable[[str], Line], recent_run_s: Callable[[
 
 
 def _recent_run_s(kind: str) -> float | None:
-    succeeded = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED).order_by("-created_at")
+    succeeded = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, is_draft=False).order_by("-created_at")
     run_time = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
     mean = succeeded.annotate(run_time=run_time)[:RECENT_JOBS].aggregate(mean=Avg("run_time"))["mean"]
     return mean.total_seconds() if mean is not None else None

@@ -62,11 +62,11 @@ def submit(
         The job, queued; or blocked at once when a rule refuses the prompt.
 
     Raises:
-        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, queue_full.
+        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, net_cannot, queue_full.
     """
     if not workspaces.may_generate(user, workspace.id):
         raise AppError("forbidden", 403, "Your role in this workspace may look, but not generate. Ask an owner.")
-    _check_net(request)
+    request = _fitted(request)
     _check_room(user, request.kind)
     seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
     verdict = rules.screen(request.typed_text, workspace_id=workspace.id, stage="prompt")
@@ -77,6 +77,7 @@ def submit(
             created_by=user,
             api_key=api_key,
             kind=request.kind,
+            is_draft=isinstance(request, contract.ImageRequest) and request.is_draft,
             request=request.model_copy(update={"seed": seed}).model_dump(mode="json"),
             prompt=request.prompt,
             deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
@@ -102,17 +103,45 @@ def _check_room(user: User, kind: contract.Kind) -> None:
     raise AppError("queue_full", 429, f"{waiting} wait already. Try again in a minute.", headers={"Retry-After": "60"})
 
 
-def _check_net(request: contract.TextRequest | contract.ImageRequest) -> None:
-    names = [net.name for net in catalog.nets() if net.kind == request.kind]
+def _fitted(request: contract.TextRequest | contract.ImageRequest) -> contract.TextRequest | contract.ImageRequest:
+    """The request with the net's first style where it names none; refused where the net cannot serve it."""
     net = catalog.net(request.net)
     if net is None or net.kind != request.kind:
-        raise _unknown("net", request.net, names)
-    if isinstance(request, contract.ImageRequest) and request.style not in net.styles:
-        raise _unknown("style", request.style, list(net.styles))
-    if isinstance(request, contract.TextRequest) and request.adapter:
+        raise _unknown("net", request.net, [net.name for net in catalog.nets() if net.kind == request.kind])
+    if isinstance(request, contract.ImageRequest):
+        _check_abilities(request, net)
+        style = request.style or next(iter(net.styles), "")
+        for field, value in (("style", style), ("style_mix", request.style_mix)):
+            if value and value not in net.styles:
+                raise _unknown(field, value, list(net.styles))
+        return request.model_copy(update={"style": style})
+    if request.adapter:
         adapters = [adapter.name for adapter in catalog.adapters_of(net.name)]
         if request.adapter not in adapters:
             raise _unknown("adapter", request.adapter, adapters)
+    return request
+
+
+def _check_abilities(request: contract.ImageRequest, net: contract.NetManifest) -> None:
+    asked = {"style_mix": request.style_mix, "negative_prompt": request.negative_prompt.strip()}
+    asked |= {"start_image": request.start_image or request.draft_seed is not None, "mask": request.mask}
+    asked |= {"map_point": request.map_point, "walk": request.walk, "draft": request.is_draft}
+    lacking = [name for name, value in asked.items() if value and name not in net.abilities]
+    if not lacking:
+        return
+    able = [other.name for other in catalog.nets() if other.kind == "image" and other.abilities.issuperset(lacking)]
+    allowed = f"nets that can: {', '.join(able)}" if able else "no net here can"
+    problems = [
+        {
+            "field": "is_draft" if name == "draft" else name,
+            "code": "net_cannot",
+            "message": f"the net {net.name} cannot do this",
+            "value": "",
+            "allowed": allowed,
+        }
+        for name in lacking
+    ]
+    raise AppError("net_cannot", 422, f"The net {net.name!r} cannot do this: {', '.join(lacking)}.", problems=problems)
 
 
 def _unknown(field: str, value: str, known: Sequence[str]) -> AppError:

@@ -45,6 +45,7 @@ def draft_of(job: Job, **changes: Any) -> ArtifactDraft:
         "num_tokens": None if is_image else 12,
         "finish_reason": "" if is_image else "stop",
         "excerpt": "" if is_image else TEXT.decode(),
+        "facts": {},
         "original": original,
         "thumbnail": thumbnail,
         "verdicts": [PROMPT_VERDICT, OUTPUT_VERDICT],
