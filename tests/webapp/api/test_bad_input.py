@@ -84,7 +84,7 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         (TEXT | {"seed": 10**999}, "seed", "less_than_equal", "0 to 9223372036854775807"),
         (TEXT | {"num_images": 2}, "num_images", "unknown_field", "one of prompt, seed, kind, history"),
         (IMAGE | {"size_px": 513}, "size_px", "literal_error", "512 or 1024 px"),
-        (IMAGE | {"num_images": 5}, "num_images", "less_than_equal", "1 to 4"),
+        (IMAGE | {"num_images": 9}, "num_images", "less_than_equal", "1 to 8"),
         (IMAGE | {"style": "baroque"}, "style", "style_unknown", "one of flat"),
         (IMAGE | {"net": "nowhere"}, "net", "net_unknown", "one of mosaic"),
         (IMAGE | {"net": "llama-tessera-text"}, "net", "net_unknown", "one of mosaic"),
