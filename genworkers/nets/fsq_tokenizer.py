@@ -18,7 +18,7 @@ from torch import Tensor, nn
 class TokenizerConfig:
     """Shape of a tokenizer. `widths` are the channels at 32, 16 and 8 px."""
 
-    levels: tuple[int, ...] = (8, 5, 5, 5)
+    levels: tuple[int, ...] = (8, 8, 8, 6)
     widths: tuple[int, int, int] = (64, 128, 192)
     detail_width: int = 32
     image_px: int = 64

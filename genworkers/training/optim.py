@@ -58,3 +58,17 @@ class WeightAverage:
             kept = value.detach().clone()
             value.copy_(self.tensors[name])
             self.tensors[name] = kept
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, net: nn.Module, step: int, decay: float) -> None:
+    """Move the parameters of a second net towards those of the first; faster in the first steps.
+
+    Args:
+        average: the net that holds the exponential moving average; changed in place.
+        net: the net in training.
+        step: how many steps were taken before.
+        decay: share of the average that stays, once there were enough steps.
+    """
+    now = min(decay, (step + 1) / (step + 10))
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1.0 - now)

@@ -64,6 +64,13 @@ def load_stickers(corpus: Path, style: str, cache: Path) -> StickerSet:
         return StickerSet(style, tuple(arrays["keys"].tolist()), arrays["small"], arrays["large"])
 
 
+def trained_and_held_out(stickers: StickerSet) -> tuple[list[int], list[int]]:
+    """Row numbers of the pictures to train on, and of those held out."""
+    rows = range(len(stickers.keys))
+    held_out = [row for row in rows if is_held_out(stickers.keys[row])]
+    return [row for row in rows if not is_held_out(stickers.keys[row])], held_out
+
+
 def _read_tar(path: Path) -> tuple[list[str], NDArray[np.uint8], NDArray[np.uint8]]:
     pictures: dict[str, list[NDArray[np.uint8]]] = {}
     with tarfile.open(path) as tar:

@@ -5,20 +5,30 @@ Run again with the same --out it goes on where the last checkpoint stood.
 """
 
 import argparse
-import json
 import math
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
+from genworkers.codecs.image_bytes import Pixels
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
-from genworkers.training.sticker_data import StickerSet, is_held_out, load_stickers
+from genworkers.training.loop import TimedRun
+from genworkers.training.optim import move_average
+from genworkers.training.scenes import compose, make_shelf, render
+from genworkers.training.sticker_data import (
+    Caption,
+    StickerSet,
+    load_stickers,
+    read_captions,
+    trained_and_held_out,
+)
 
-CHECKPOINT_EVERY_S = 240.0
+DECODED_PX = 128
 MAX_SHIFT_PX = 4  # at 64 px
 
 
@@ -82,16 +92,45 @@ def peak_signal_to_noise(net: FsqTokenizer, small: Tensor, large: Tensor) -> dic
     return {name: round(total / len(small), 3) for name, total in totals.items()} | {"codes_used": float(len(used))}
 
 
-def to_tensor(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+def to_tensor(pictures: Pixels) -> Tensor:
     """(M, px, px, 4) uint8 to a (M, 4, px, px) uint8 tensor in channels-last memory."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2)
 
 
-def split(stickers: StickerSet) -> tuple[list[int], list[int]]:
-    """Row numbers of the pictures to train on, and of those held out."""
-    rows = range(len(stickers.keys))
-    held_out = [row for row in rows if is_held_out(stickers.keys[row])]
-    return [row for row in rows if not is_held_out(stickers.keys[row])], held_out
+class PictureSource:
+    """Pictures to train on: stickers of several styles by their weights, and scenes composed from them on the spot."""
+
+    def __init__(self, sets: list[StickerSet], weights: list[float], captions: Mapping[str, Caption]) -> None:
+        self.sets = sets
+        self.chances = np.array(weights) / sum(weights)
+        self.rows, self.held_out = zip(*(trained_and_held_out(stickers) for stickers in sets), strict=True)
+        self.shelves = [
+            make_shelf(stickers, captions, {stickers.keys[row] for row in rows})
+            for stickers, rows in zip(sets, self.rows, strict=True)
+        ]
+
+    def batch(self, size: int, scene_share: float, seed: int) -> tuple[Tensor, Tensor]:
+        """(B, 4, 64, 64) and (B, 4, 128, 128) in 0..1, premultiplied; the same for the same seed."""
+        random = np.random.default_rng(seed)
+        small, large = [], []
+        styles = random.choice(len(self.sets), size, p=self.chances)
+        for place, style in enumerate(styles.tolist()):
+            if place < round(size * (1.0 - scene_share)):
+                row = self.rows[style][int(random.integers(len(self.rows[style])))]
+                small.append(self.sets[style].small[row])
+                large.append(self.sets[style].large[row])
+            else:
+                picture = render(compose(self.shelves[style], random), self.sets[style], DECODED_PX)
+                small.append(halved(picture))
+                large.append(picture)
+        return tuple(to_tensor(np.stack(pictures)).float() / 255.0 for pictures in (small, large))  # type: ignore[return-value]
+
+
+def halved(picture: Pixels) -> Pixels:
+    """A premultiplied uint8 picture (H, H, 4) at half its size, resized as the stickers are."""
+    size_px = picture.shape[0] // 2
+    resized = np.asarray(Image.fromarray(picture, mode="RGBa").resize((size_px, size_px), Image.Resampling.LANCZOS))
+    return np.concatenate([np.minimum(resized[..., :3], resized[..., 3:]), resized[..., 3:]], axis=-1)
 
 
 def main() -> None:
@@ -101,90 +140,53 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tokenizer"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--styles", nargs="+", default=["fluent-flat"], help="STYLE or STYLE:WEIGHT")
+    parser.add_argument("--scenes", type=float, default=0.35, help="share of composed scenes in a batch")
     parser.add_argument("--budget-min", type=float, default=40.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--peak", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="the resume.pt of another run, whose averaged weights to start from")
-    parser.add_argument("--decoder-only", action="store_true", help="keep the codes as they are, paint them better")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
 
-    sets, weights = [], []
-    for text in options.styles:
-        style, _, weight = text.partition(":")
-        sets.append(load_stickers(options.corpus, style, options.cache))
-        weights.append(float(weight or 1.0))
-    small = torch.cat([to_tensor(s.small) for s in sets])
-    large = torch.cat([to_tensor(s.large) for s in sets])
-    rows, held_out, chances, offset = [], [], [], 0
-    for stickers, weight in zip(sets, weights, strict=True):
-        trained_on, kept_back = split(stickers)
-        rows += [offset + row for row in trained_on]
-        chances += [weight / len(trained_on)] * len(trained_on)
-        held_out.append((stickers.style, [offset + row for row in kept_back]))
-        offset += len(stickers.keys)
-    chance = torch.tensor(chances)
-
+    named = [text.partition(":") for text in options.styles]
+    source = PictureSource(
+        [load_stickers(options.corpus, style, options.cache) for style, _, _ in named],
+        [float(weight or 1.0) for _, _, weight in named],
+        read_captions(options.corpus),
+    )
     net = FsqTokenizer(TokenizerConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.start is not None:
         net.load_state_dict(torch.load(options.start, weights_only=True)["average"])
-    net.encoder.requires_grad_(not options.decoder_only)
-    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
     average = FsqTokenizer(TokenizerConfig())
     average.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(learned, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    step, spent_s = 0, 0.0
-    resume = options.out / "resume.pt"
-    if resume.exists():
-        state = torch.load(resume, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent_s = state["step"], state["spent_s"]
-    generator = torch.Generator().manual_seed(step)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    run = TimedRun(options.out, options.budget_min, {"net": net, "average": average, "optimiser": optimiser})
+    generator = torch.Generator().manual_seed(run.step)
 
-    budget_s, last_tick, last_save_s, running = options.budget_min * 60, time.monotonic(), spent_s, 0.0
-    with (options.out / "log.jsonl").open("a", buffering=1) as log:
-        while True:
-            is_last = spent_s >= budget_s
-            if is_last or spent_s - last_save_s >= CHECKPOINT_EVERY_S:
-                last_save_s = spent_s
-                scores = {}
-                for style, kept in held_out:
-                    scores[style] = peak_signal_to_noise(average, small[kept], large[kept])
-                scores["trained"] = peak_signal_to_noise(average, small[rows[:256]], large[rows[:256]])
-                log.write(json.dumps({"step": step, "spent_s": round(spent_s), "scores": scores}) + "\n")
-                state = {"net": net.state_dict(), "average": average.state_dict(), "step": step, "spent_s": spent_s}
-                state["optimiser"] = optimiser.state_dict()
-                torch.save(state, options.out / "resume.part")
-                (options.out / "resume.part").replace(resume)
-            if is_last:
-                break
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate_at(spent_s / budget_s, step, options.peak)
-            picked = [rows[i] for i in torch.multinomial(chance, options.batch, generator=generator).tolist()]
-            inputs, target = augment(small[picked].float() / 255.0, large[picked].float() / 255.0, generator)
-            with torch.autocast("cpu", torch.bfloat16):
-                painted, _ = net(inputs.contiguous(memory_format=torch.channels_last))
-            background = torch.rand(len(picked), 3, 1, 1, generator=generator)
-            loss = reconstruction_loss(painted.float(), target, background)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learned, 1.0)
-            optimiser.step()
-            decay = min(0.999, (step + 1) / (step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
-            step += 1
-            now = time.monotonic()
-            spent_s, last_tick = spent_s + now - last_tick, now
-            running += float(loss.detach())
-            if step % 50 == 0:
-                log.write(json.dumps({"step": step, "spent_s": round(spent_s), "loss": round(running / 50, 5)}) + "\n")
-                running = 0.0
+    def scores() -> dict[str, dict[str, float]]:
+        return {
+            stickers.style: peak_signal_to_noise(
+                average, to_tensor(stickers.small[held_out]), to_tensor(stickers.large[held_out])
+            )
+            for stickers, held_out in zip(source.sets, source.held_out, strict=True)
+        }
+
+    for spent_frac in run.steps(scores):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate_at(spent_frac, run.step, options.peak)
+        inputs, target = augment(*source.batch(options.batch, options.scenes, run.step), generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            painted, _ = net(inputs.contiguous(memory_format=torch.channels_last))
+        background = torch.rand(len(target), 3, 1, 1, generator=generator)
+        loss = reconstruction_loss(painted.float(), target, background)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        move_average(average, net, run.step, 0.999)
+        run.note(loss=float(loss.detach()))
 
 
 if __name__ == "__main__":
