@@ -3,7 +3,9 @@
 It reads one row of tokens: caption states, one token for style and whole sentence, then the picture's codes.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +34,7 @@ class Captions:
         states: (B, T, caption_width) float, zero at padding; T = caption_tokens.
         is_token: (B, T) bool; a row without any token is the empty caption of guidance.
         sentence: (B, caption_width) float; ignored where a row has no token.
-        style: (B) int64.
+        style: (B) int64; or (B, num_styles) float weights that sum to 1, which mix styles.
     """
 
     states: Tensor
@@ -57,6 +59,10 @@ class MosaicLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to the same shape."""
+        return self.attend(x)[0]
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, with the attention weights (B, H, T, T) of who read whom."""
         batch, length, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.num_heads, width // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, T, D/H)
@@ -64,7 +70,7 @@ class MosaicLayer(nn.Module):
         weights = (query @ key.transpose(2, 3) * key.shape[-1] ** -0.5).softmax(-1)
         x = x + self.out((weights.to(value.dtype) @ value).transpose(1, 2).reshape(batch, length, width))
         update: Tensor = self.down(F.gelu(self.up(self.mlp_norm(x))))
-        return x + update
+        return x + update, weights
 
 
 class MaskedTransformer(nn.Module):
@@ -113,15 +119,37 @@ class MaskedTransformer(nn.Module):
         Returns:
             (B, N, K) logits.
         """
+        x = self._read(codes, captions)
+        for layer in self.layers:
+            x = layer(x)
+        return self._guess(x)
+
+    def explain(self, codes: Tensor, captions: Captions) -> tuple[Tensor, Tensor]:
+        """As `forward`, with how much each tile reads each caption token.
+
+        Returns:
+            (B, N, K) logits and (B, N, caption_tokens) float32 attention, the mean over layers and heads.
+        """
+        x = self._read(codes, captions)
+        tiles, words = slice(-self.config.num_tiles, None), slice(self.config.caption_tokens)
+        heed = torch.zeros(len(codes), self.config.num_tiles, self.config.caption_tokens, device=x.device)
+        for layer in cast(Iterable[MosaicLayer], self.layers):
+            x, weights = layer.attend(x)
+            heed += weights[:, :, tiles, words].float().mean(1)
+        return self._guess(x), heed / len(self.layers)
+
+    def _read(self, codes: Tensor, captions: Captions) -> Tensor:
         is_token = captions.is_token[..., None]
         words = torch.where(is_token, self.caption_in(captions.states), self.no_token) + self.caption_positions
         is_captioned = captions.is_token.any(1, keepdim=True)
         sentence = torch.where(is_captioned, self.sentence_in(captions.sentence), self.no_sentence)
-        whole = (sentence + self.styles(captions.style))[:, None]
+        style = captions.style
+        mixed = style.to(sentence.dtype) @ self.styles.weight if style.is_floating_point() else self.styles(style)
+        whole = (sentence + mixed)[:, None]
         tiles = self.codes(codes) + self.tile_positions
-        x = torch.cat([words, whole, tiles], dim=1)  # (B, caption_tokens + 1 + N, D)
-        for layer in self.layers:
-            x = layer(x)
+        return torch.cat([words, whole, tiles], dim=1)  # (B, caption_tokens + 1 + N, D)
+
+    def _guess(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.norm(x[:, -self.config.num_tiles :]))
         return logits
 

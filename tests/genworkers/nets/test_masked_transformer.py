@@ -1,5 +1,7 @@
 """The masked Transformer: it can learn, and it reads captions, style and neighbours."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -63,3 +65,26 @@ def test_a_long_caption_is_cut() -> None:
     captions = pack_captions([torch.ones(99, MOSAIC_CONFIG.caption_width)], [0], MOSAIC_CONFIG.caption_tokens)
     assert captions.states.shape == (1, MOSAIC_CONFIG.caption_tokens, MOSAIC_CONFIG.caption_width)
     assert bool(captions.is_token.all())
+
+
+def test_style_weights_mix_what_style_numbers_name() -> None:
+    torch.manual_seed(0)
+    net = tiny_transformer()
+    codes = torch.full((1, 64), net.mask_code)
+    numbered = pack_captions([torch.randn(3, MOSAIC_CONFIG.caption_width)], [1], MOSAIC_CONFIG.caption_tokens)
+    weighted = replace(numbered, style=torch.tensor([[0.0, 1.0]]))
+    mixed = replace(numbered, style=torch.tensor([[0.5, 0.5]]))
+    torch.testing.assert_close(logits_of(net, codes, weighted), logits_of(net, codes, numbered))
+    assert not torch.allclose(logits_of(net, codes, mixed), logits_of(net, codes, numbered))
+
+
+def test_explaining_changes_no_logit_and_shares_add_up_to_at_most_one() -> None:
+    torch.manual_seed(0)
+    net = tiny_transformer()
+    codes = torch.full((2, 64), net.mask_code)
+    with torch.inference_mode():
+        logits, heed = net.explain(codes, captions_of(2))
+    torch.testing.assert_close(logits, logits_of(net, codes, captions_of(2)))
+    assert heed.shape == (2, 64, MOSAIC_CONFIG.caption_tokens)
+    assert float(heed.min()) > 0.0
+    assert float(heed.sum(-1).max()) < 1.0
