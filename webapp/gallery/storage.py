@@ -1,7 +1,9 @@
-"""Where the bytes lie: under their own SHA-256, whole or not at all, each once.
+"""Where the bytes lie: those of artifacts under their own SHA-256, whole or not at all, each once.
 
-`gallery.services` alone writes here and `gallery.selectors` alone reads. The backend is STORAGES["default"]: local
-files below, or an object store that overwrites by name (django-storages' S3 with `file_overwrite`), by one setting.
+`gallery.services` and `gallery.conversions` alone write artifacts here and `gallery.selectors` alone reads them;
+uploads, which go again, have names of their own and belong to `gallery.uploads`. The backend is
+STORAGES["default"]: local files below, or an object store that overwrites by name (django-storages' S3 with
+`file_overwrite`), by one setting.
 """
 
 import contextlib
@@ -66,7 +68,17 @@ def put(data: bytes) -> str:
         OSError: the storage cannot be written to for another reason.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    name = blob_name(sha256)
+    put_as(blob_name(sha256), data)
+    return sha256
+
+
+def put_as(name: str, data: bytes) -> None:
+    """Keep these bytes under a name that nobody else uses for others.
+
+    Raises:
+        AppError: storage_full. Nothing half-written stays.
+        OSError: the storage cannot be written to for another reason.
+    """
     try:
         if not (default_storage.exists(name) and default_storage.size(name) == len(data)):
             default_storage.save(name, ContentFile(data))
@@ -75,7 +87,6 @@ def put(data: bytes) -> str:
             raise
         message = "The storage is full, so nothing was kept. An operator must make room; then try again."
         raise AppError("storage_full", 507, message) from error
-    return sha256
 
 
 def open_blob(sha256: str) -> "File[bytes]":
@@ -84,5 +95,19 @@ def open_blob(sha256: str) -> "File[bytes]":
     Raises:
         FileNotFoundError: they are gone.
     """
-    file: File[bytes] = default_storage.open(blob_name(sha256), "rb")
+    return open_named(blob_name(sha256))
+
+
+def open_named(name: str) -> "File[bytes]":
+    """The bytes that `put_as` kept, to read and close.
+
+    Raises:
+        FileNotFoundError: they are gone.
+    """
+    file: File[bytes] = default_storage.open(name, "rb")
     return file
+
+
+def delete(name: str) -> None:
+    """Forget what `put_as` kept; nothing happens when it is gone."""
+    default_storage.delete(name)

@@ -23,6 +23,7 @@ from webapp.accounts.models import ApiKey, User
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.gallery import services as gallery_services
+from webapp.gallery import uploads
 from webapp.gallery.models import Artifact
 from webapp.jobs import dispatch, eventlog, events, selectors
 from webapp.jobs.models import Job
@@ -62,11 +63,13 @@ def submit(
         The job, queued; or blocked at once when a rule refuses the prompt.
 
     Raises:
-        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, net_cannot, queue_full.
+        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, net_cannot, input_unknown,
+            mask_size_differs, queue_full.
     """
     if not workspaces.may_generate(user, workspace.id):
         raise AppError("forbidden", 403, "Your role in this workspace may look, but not generate. Ask an owner.")
     request = _fitted(request)
+    uploads.check_inputs(request, workspace)
     _check_room(user, request.kind)
     seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
     verdict = rules.screen(request.typed_text, workspace_id=workspace.id, stage="prompt")
@@ -123,7 +126,7 @@ def _fitted(request: contract.TextRequest | contract.ImageRequest) -> contract.T
 
 
 def _check_abilities(request: contract.ImageRequest, net: contract.NetManifest) -> None:
-    asked = {"style_mix": request.style_mix, "negative_prompt": request.negative_prompt.strip()}
+    asked: dict[str, object] = {"style_mix": request.style_mix, "negative_prompt": request.negative_prompt.strip()}
     asked |= {"start_image": request.start_image or request.draft_seed is not None, "mask": request.mask}
     asked |= {"map_point": request.map_point, "walk": request.walk, "draft": request.is_draft}
     lacking = [name for name, value in asked.items() if value and name not in net.abilities]
