@@ -289,6 +289,9 @@ class Walk(Strict):
     end_image: InputId | None = Field(
         default=None, title="To picture", description="Where it ends, as an upload or a picture of this workspace."
     )
+    end_point: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, title="To place", description="Where it ends on the map: right and down, each 0 to 1."
+    )
     direction: str = Field(default="", max_length=50, title="Direction", description="One of the net's directions.")
     distance: float = Field(
         default=2.0,
@@ -305,8 +308,9 @@ class Walk(Strict):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
-        if self.route == "between" and not self.to_prompt.strip() and self.end_image is None:
-            raise ValueError("a walk between two places needs to_prompt or end_image")
+        ends = [bool(self.to_prompt.strip()), self.end_image is not None, self.end_point is not None]
+        if self.route == "between" and sum(ends) != 1:
+            raise ValueError("a walk between two places needs one end: to_prompt, end_image or end_point")
         if self.route == "direction" and not self.direction:
             raise ValueError("a walk along a direction needs its name in direction")
         return self
@@ -403,8 +407,10 @@ class ImageRequest(_Request):
     def _inputs_fit_together(self) -> Self:
         if self.mask is not None and self.start_image is None:
             raise ValueError("a mask needs the start_image that it lies on")
-        if self.start_image is not None and self.draft_seed is not None:
-            raise ValueError("begin with start_image or with draft_seed, not with both")
+        starts = {"start_image": self.start_image, "draft_seed": self.draft_seed, "map_point": self.map_point}
+        given = [name for name, value in starts.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"begin in one place, not with {' and '.join(given)}")
         if self.walk is not None and self.num_images != 1:
             raise ValueError(f"a walk is one animation: num_images must be 1, got {self.num_images}")
         return self

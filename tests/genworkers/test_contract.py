@@ -1,5 +1,7 @@
 """What the contract takes as a prompt and as a stop string, whatever the script."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -106,3 +108,34 @@ def test_a_schema_without_end_is_refused() -> None:
 def test_a_token_is_shown_as_text_and_its_bytes_are_found_again(raw: bytes, text: str) -> None:
     assert contract.token_text(raw) == text
     assert contract.token_bytes(text) == raw
+
+
+@pytest.mark.parametrize(
+    "ends", [{}, {"to_prompt": " "}, {"to_prompt": "a cat", "end_point": [0.5, 0.5]}, {"end_point": [0.5]}]
+)
+def test_a_walk_between_two_places_has_one_end(ends: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        contract.Walk.model_validate({"route": "between"} | ends)
+
+
+def test_a_walk_along_a_direction_names_it() -> None:
+    with pytest.raises(ValidationError, match="needs its name"):
+        contract.Walk(route="direction")
+    assert contract.Walk(route="direction", direction="redder").distance == 2.0
+
+
+def test_a_picture_begins_in_one_place() -> None:
+    with pytest.raises(ValidationError, match="draft_seed and map_point"):
+        contract.ImageRequest(prompt="a cat", draft_seed=1, map_point=[0.1, 0.2])
+
+
+def test_a_walk_is_one_animation() -> None:
+    with pytest.raises(ValidationError, match="num_images must be 1, got 2"):
+        contract.ImageRequest(prompt="a cat", num_images=2, walk=contract.Walk(route="random"))
+
+
+def test_all_that_was_typed_is_screened() -> None:
+    request = contract.ImageRequest(
+        prompt="a cat", negative_prompt="no dog", walk=contract.Walk(route="between", to_prompt="a fox")
+    )
+    assert request.typed_text == "a cat\nno dog\na fox"
