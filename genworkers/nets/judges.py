@@ -44,8 +44,8 @@ class Trunk(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
         first, fine, middle, coarse = widths
-        self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, first, 3, padding=1), nn.ReLU())
-        self.fine = ConvBlock(first, fine, 2)
+        self.stem = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, first, 3, padding=1), nn.ReLU())
+        self.fine = ConvBlock(first, fine, 1)
         self.middle = ConvBlock(fine, middle, 2)
         self.coarse = ConvBlock(middle, coarse, 2)
 
@@ -63,7 +63,7 @@ class FeatureEncoderConfig:
     num_groups: int
     num_subgroups: int
     num_styles: int
-    widths: tuple[int, int, int, int] = (40, 80, 144, 224)
+    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
     num_features: int = 64
 
 
@@ -101,7 +101,7 @@ def hashed_pieces(text: str, num_buckets: int) -> list[int]:
 class CaptionScorerConfig:
     """Shape of the caption scorer."""
 
-    widths: tuple[int, int, int, int] = (40, 80, 144, 224)
+    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
     width: int = 128
     num_buckets: int = 16384
 
@@ -160,8 +160,8 @@ class SceneDetectorConfig:
     num_concepts: int
     num_colours: int
     num_grounds: int
-    widths: tuple[int, int, int, int] = (40, 80, 144, 224)
-    map_width: int = 128
+    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
+    map_width: int = 80
     look_width: int = 64
 
 

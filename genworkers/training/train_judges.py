@@ -40,6 +40,7 @@ from genworkers.training.judge_data import (
 from genworkers.training.optim import wsd_factor
 from genworkers.training.sticker_data import Caption
 
+JUDGES = ("encoder", "scorer", "detector")
 Loss = Callable[[torch.Generator], Tensor]
 
 
@@ -166,8 +167,9 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--out", type=Path, default=Path("runs/judges"))
-    parser.add_argument("--budget-min", type=float, default=8.0, help="for each of the three")
-    parser.add_argument("--num-scenes", type=int, default=20_000)
+    parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
+    parser.add_argument("--budget-min", type=float, default=10.0, help="for each judge")
+    parser.add_argument("--num-scenes", type=int, default=12_000)
     parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -196,11 +198,11 @@ def main() -> None:
         "scorer": scorer,
         "detector": detector,
     }
-    for name, make in makers.items():
+    for name in options.judges:
         if (options.out / f"{name}.json").exists():
             continue
         torch.manual_seed(0)
-        net, loss = make()
+        net, loss = makers[name]()
         spent = fit(net, loss, budget_s=options.budget_min * 60, peak=options.peak, name=name)
         tensors = {key: value.detach().contiguous() for key, value in net.state_dict().items()}
         save_file(tensors, options.out / f"{name}.safetensors")
