@@ -220,6 +220,7 @@ class JobView {
   showKept({ artifact_id: id, index }) {
     const place = this.#root.querySelectorAll(".picture")[index];
     if (!place) return;
+    if (this.#root.dataset.film === "mp4") return this.#showFilm(place, id);
     const link = document.createElement("a");
     link.href = `/artifacts/${id}/`;
     const image = document.createElement("img");
@@ -228,6 +229,15 @@ class JobView {
     image.src = `/artifacts/${id}/content`;
     link.append(image);
     place.append(link);
+  }
+
+  #showFilm(place, id) {
+    const film = document.createElement("video");
+    Object.assign(film, { controls: true, loop: true, muted: true, playsInline: true });
+    film.setAttribute("aria-label", this.#root.dataset.prompt);
+    film.addEventListener("loadeddata", () => place.classList.add("is-kept"));
+    film.src = `/artifacts/${id}/content`;
+    place.append(film);
   }
 
   // The outcome, its advice and its links come from the server, which knows the row.

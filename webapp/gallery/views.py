@@ -1,22 +1,29 @@
 """Pages of what was made: the wall of a workspace and one artifact with all its facts."""
 
+from typing import Any
 from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from genworkers import contract
+from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
 from webapp.errors import not_found
 from webapp.gallery import selectors
+from webapp.gallery.explanation import heat_of
+from webapp.gallery.lineage import made_from, origin_of
 from webapp.gallery.models import Artifact, ArtifactFile
-from webapp.gallery.recall import recall_urls
+from webapp.gallery.recall import recall_urls, variation_of
 from webapp.workspaces import current
+from webapp.workspaces.selectors import may_generate
 
 NUM_PER_PAGE = 48
+FORMATS = ("webp", "jpeg", "svg")  # beside the original
 
 
 @sign_in_required
@@ -41,7 +48,8 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def artifact(request: HttpRequest, artifact_id: UUID) -> HttpResponse:
     """One picture or text, large, with everything that is known about it."""
-    found = selectors.artifact_for_viewer(person(request), artifact_id)
+    user = person(request)
+    found = selectors.artifact_for_viewer(user, artifact_id)
     if found is None:
         raise not_found("artifact")
     current.enter(request, found.workspace)
@@ -55,4 +63,24 @@ def artifact(request: HttpRequest, artifact_id: UUID) -> HttpResponse:
         "recall": recall_urls(found),
         "siblings": found.job.artifacts.exclude(id=found.id).filter(status=Artifact.Status.KEPT).order_by("index"),
     }
+    if found.kind == "image":
+        context |= _picture_context(found, user)
     return render(request, "gallery/artifact.html", context)
+
+
+def _picture_context(artifact: Artifact, user: User) -> dict[str, Any]:
+    is_still = artifact.request.get("walk") is None
+    unlikeness = artifact.facts.get("unlikeness")
+    can_walk = is_still and any("walk" in net.abilities for net in catalog.nets())
+    walk_url = f"{reverse('drift', args=[artifact.workspace.slug])}?start={artifact.id}" if can_walk else ""
+    return {
+        "is_still": is_still,
+        "formats": FORMATS if is_still else (),
+        "may_generate": may_generate(user, artifact.workspace_id),
+        "variation": variation_of(artifact),
+        "walk_url": walk_url,
+        "heat": heat_of(artifact.facts),
+        "unlikeness": unlikeness and {"percent": round(100 * unlikeness["percentile_frac"])} | unlikeness,
+        "origin": origin_of(artifact, user),
+        "made_from": made_from(artifact),
+    }

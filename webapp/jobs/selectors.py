@@ -47,6 +47,11 @@ def open_jobs_of(workspace: Workspace) -> QuerySet[Job]:
     return jobs_of(workspace).filter(status__in=Job.OPEN_STATUSES).order_by("created_at", "id")
 
 
+def open_drafts_of(user: User, workspace: Workspace) -> QuerySet[Job]:
+    """The drafts that this person waits for in a workspace."""
+    return Job.objects.filter(workspace=workspace, created_by=user, is_draft=True, status__in=Job.OPEN_STATUSES)
+
+
 def num_queued(kind: str, user: User | None = None) -> int:
     """How many jobs of a kind wait, over all workspaces; those of one user, if one is given."""
     queued = Job.objects.filter(kind=kind, status=Job.Status.QUEUED)

@@ -13,6 +13,21 @@ REQUEST_OF_KIND: dict[contract.Kind, type[contract.TextRequest] | type[contract.
     "image": contract.ImageRequest,
 }
 APART = ("kind", "prompt", "net")  # they stand in the bar itself
+IN_BAR = ("preset", "style", "strength")  # so do these of a picture
+# Posted without a field to type into: what a picture begins with, which the bar shows as a chip.
+HIDDEN = ("start_image", "mask", "draft_seed")
+# What a net must be able to do, by contract.ABILITIES_OF_FAMILY, for a field to mean anything.
+ABILITY_OF_FIELD = {
+    "preset": "steps",
+    "num_steps": "steps",
+    "guidance": "steps",
+    "negative_prompt": "negative_prompt",
+    "style_mix": "style_mix",
+    "style_mix_frac": "style_mix",
+    "strength": "start_image",
+}
+PICKED = "-picked"  # the colour beside the choice COLOUR, in a field of its own, so that it works without a script
+COLOUR = "colour"
 
 
 @dataclass(frozen=True)
@@ -27,8 +42,8 @@ class FieldError:
 class Parameter:
     """One field as the page needs it.
 
-    `control` is whole, decimal, text, lines, json or select. The choices of a select stand in groups; the group "" has
-    no title.
+    `control` is whole, decimal, text, lines, json, colour or select. The choices of a select stand in groups; the group
+    "" has no title. `ability` is what a net must have for the field to mean anything.
     """
 
     name: str
@@ -39,13 +54,30 @@ class Parameter:
     control: str
     value: str
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    ability: str = ""
+    least: float | None = None
+    most: float | None = None
     error: FieldError | None = None
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether a colour field has a colour."""
+        return self.value.startswith("#")
 
 
 def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
     """Field name to JSON Schema, in the contract's order; what only the API offers is not among them."""
+    return {name: schema for name, schema in _whole_schema_of(kind).items() if name not in contract.API_ONLY_FIELDS}
+
+
+def hidden_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
+    """The same for what the form posts without a field to type into."""
+    return {name: schema for name, schema in _whole_schema_of(kind).items() if name in HIDDEN}
+
+
+def _whole_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
     properties: dict[str, dict[str, Any]] = REQUEST_OF_KIND[kind].model_json_schema()["properties"]
-    return {name: _without_null(schema) for name, schema in properties.items() if name not in contract.API_ONLY_FIELDS}
+    return {name: _without_null(schema) for name, schema in properties.items()}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +103,8 @@ def control_of(schema: Mapping[str, Any]) -> str:
     """Which input element fits."""
     if "enum" in schema:
         return "select"
+    if "#[0-9a-fA-F]{6}" in schema.get("pattern", ""):
+        return "colour"
     controls = {"integer": "whole", "number": "decimal", "array": "lines", "object": "json"}
     return controls.get(schema["type"], "text")
 
@@ -86,14 +120,25 @@ def written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def posted_text(kind: contract.Kind, name: str, schema: Mapping[str, Any], posted: Mapping[str, str]) -> str:
+    """What a form said of one field; of a colour, the one that was picked where it says COLOUR."""
+    field = html_name(kind, name)
+    text = posted.get(field, "")
+    return posted.get(field + PICKED, "") if text == COLOUR and control_of(schema) == "colour" else text
+
+
 def parse(kind: contract.Kind, posted: Mapping[str, str]) -> dict[str, Any]:
     """What a form said, as input for the contract's check; fields left empty take the contract's default."""
-    schemas = schema_of(kind)
+    schemas = schema_of(kind) | hidden_schema_of(kind)
     data: dict[str, Any] = {"kind": kind, "prompt": posted.get("prompt", "").replace("\r\n", "\n")}
-    for name, text in posted.items():
+    for name in posted:
         field = name.removeprefix(f"{kind}-")
-        if field != name and text.strip():
-            data[field] = _value(schemas.get(field, {}), text)
+        if field == name or field.removesuffix(PICKED) in schemas.keys() - {field}:
+            continue
+        schema = schemas.get(field, {})
+        text = posted_text(kind, field, schema, posted)
+        if text.strip():
+            data[field] = _value(schema, text)
     return data
 
 

@@ -1,5 +1,6 @@
 """The prompt bar as a page shows it: what is restored, what was recalled, what was typed and what is wrong with it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from webapp.accounts.models import User
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.jobs import selectors as jobs
-from webapp.studio import parameters
+from webapp.studio import parameters, start_picture
 from webapp.studio.parameters import FieldError, Parameter
+from webapp.studio.start_picture import Start
 from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import may_generate
 
@@ -36,15 +38,23 @@ WORDS_OF_CODE = dict.fromkeys(
 
 @dataclass(frozen=True)
 class KindForm:
-    """The fields of one kind."""
+    """The fields of one kind: `in_bar` by name, the others in order; `start` is what a picture begins with."""
 
     kind: contract.Kind
     prompt: str
     placeholder: str
     max_prompt_chars: int
     net: Parameter
+    nets: Sequence[contract.NetManifest]
+    in_bar: Mapping[str, Parameter]
     parameters: Sequence[Parameter]
     notices: Sequence[str]
+    start: Start
+
+    @property
+    def abilities(self) -> str:
+        """JSON for the page: net name to its title and what it can do."""
+        return json.dumps({net.name: {"title": net.title, "can": sorted(net.abilities)} for net in self.nets})
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class PromptBar:
     kind: contract.Kind
     forms: Sequence[KindForm]
     is_open: bool = False
+    opens_editor: bool = False
     error: AppError | None = None
     prompt_error: FieldError | None = None
     num_problems: int = 0
@@ -63,6 +74,11 @@ class PromptBar:
     def chosen(self) -> KindForm:
         """The form of the chosen kind."""
         return next(form for form in self.forms if form.kind == self.kind)
+
+    @property
+    def picture(self) -> KindForm:
+        """The form of pictures, which has a row of its own."""
+        return next(form for form in self.forms if form.kind == "image")
 
     @property
     def prompt(self) -> str:
@@ -79,31 +95,36 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
     for each in contract.KINDS:
         last = latest.filter(kind=each).first()
         values = {name: parameters.written(value) for name, value in (last.request if last else {}).items()}
-        values.pop("seed", None)
+        for name in ("seed", "draft_seed", *(parameters.HIDDEN if recalled else ())):
+            values.pop(name, None)
         if each == kind:
-            values |= {name: str(recalled[name]) for name in parameters.schema_of(each) if name in recalled}
-        forms.append(_form(each, values, {}))
-    return PromptBar(may_generate(user, workspace.id), kind, forms)
+            fields = parameters.schema_of(each) | parameters.hidden_schema_of(each)
+            values |= {name: str(recalled[name]) for name in fields if name in recalled}
+        start = start_picture.still_there(values, workspace)
+        forms.append(_form(each, values, {}, start))
+    return PromptBar(may_generate(user, workspace.id), kind, forms, opens_editor="editor" in recalled)
 
 
-def accepted(posted: QueryDict) -> PromptBar:
+def accepted(posted: QueryDict, workspace: Workspace) -> PromptBar:
     """The bar after a request that was taken: just as it was typed, ready for the next."""
-    return PromptBar(True, _kind(posted.get("kind")), [_typed_form(kind, posted, {}) for kind in contract.KINDS])
+    forms = [_typed_form(kind, posted, {}, workspace) for kind in contract.KINDS]
+    return PromptBar(True, _kind(posted.get("kind")), forms)
 
 
-def refused(posted: QueryDict, error: AppError) -> PromptBar:
+def refused(posted: QueryDict, error: AppError, workspace: Workspace) -> PromptBar:
     """The bar after a request that was not taken: all that was typed, each problem at its field."""
     kind = _kind(posted.get("kind"))
     problems: dict[str, FieldError] = {}
     for problem in error.problems:
         problems.setdefault(problem["field"].split(".")[0], _field_error(problem, posted))
-    fields = parameters.schema_of(kind)
+    fields = parameters.schema_of(kind) | parameters.hidden_schema_of(kind)
     strange = "; ".join(f"{field}: {problem.text}" for field, problem in problems.items() if field not in fields)
-    in_more = [name for name in problems if name in fields and name not in parameters.APART]
+    in_bar = (*parameters.APART, *parameters.IN_BAR, *parameters.HIDDEN)
+    in_more = [name for name in problems if name in fields and name not in in_bar]
     return PromptBar(
         may_generate=True,
         kind=kind,
-        forms=[_typed_form(each, posted, problems if each == kind else {}) for each in contract.KINDS],
+        forms=[_typed_form(each, posted, problems if each == kind else {}, workspace) for each in contract.KINDS],
         is_open=bool(in_more),
         error=AppError(error.code, error.http_status, strange or error.message) if strange or not problems else None,
         prompt_error=problems.get("prompt"),
@@ -111,9 +132,16 @@ def refused(posted: QueryDict, error: AppError) -> PromptBar:
     )
 
 
-def _typed_form(kind: contract.Kind, posted: QueryDict, problems: Mapping[str, FieldError]) -> KindForm:
-    names = [name for name in parameters.schema_of(kind) if name != "kind"]
-    return _form(kind, {name: posted.get(parameters.html_name(kind, name), "") for name in names}, problems)
+def _typed_form(
+    kind: contract.Kind, posted: QueryDict, problems: Mapping[str, FieldError], workspace: Workspace
+) -> KindForm:
+    fields = parameters.schema_of(kind) | parameters.hidden_schema_of(kind)
+    texts = {name: str(value) for name, value in posted.items()}
+    values = {
+        name: parameters.posted_text(kind, name, schema, texts) for name, schema in fields.items() if name != "kind"
+    }
+    error = next((problems[name] for name in parameters.HIDDEN if name in problems), None)
+    return _form(kind, values, problems, start_picture.as_given(values, workspace, error))
 
 
 def _kind(text: str | None) -> contract.Kind:
@@ -138,7 +166,7 @@ def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
     return FieldError(f"{text}; allowed: {allowed}." if allowed else f"{text}.", code)
 
 
-def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, FieldError]) -> KindForm:
+def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, FieldError], start: Start) -> KindForm:
     schemas = parameters.schema_of(kind)
     nets = [net for net in catalog.nets() if net.kind == kind]
     choices_of = _installed(nets)
@@ -154,8 +182,11 @@ def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str,
         placeholder=prompt["examples"][0],
         max_prompt_chars=prompt["maxLength"],
         net=made["net"],
-        parameters=[field for name, field in made.items() if name not in parameters.APART],
+        nets=nets,
+        in_bar={name: made[name] for name in parameters.IN_BAR if name in made},
+        parameters=[field for name, field in made.items() if name not in (*parameters.APART, *parameters.IN_BAR)],
         notices=[f"{net.title}: {net.notice}" for net in nets if net.notice],
+        start=start,
     )
 
 
@@ -166,10 +197,11 @@ def _installed(nets: Sequence[contract.NetManifest]) -> dict[str, dict[str, list
         names = [(adapter.name, adapter.title or adapter.name) for adapter in catalog.adapters_of(net.name)]
         if names:
             adapters[f"For {net.title}"] = names
-    styles = {style: title for net in nets for style, title in net.styles.items()}
+    styles = {f"For {net.title}": list(net.styles.items()) for net in nets if net.styles}
     return {
         "net": {"": [(net.name, _net_title(net)) for net in nets]},
-        "style": {"": list(styles.items())},
+        "style": {"": [("", "The net's first style")]} | styles,
+        "style_mix": {"": [("", "None")]} | styles,
         "adapter": adapters,
     }
 
@@ -200,5 +232,8 @@ def _parameter(
         control="select" if is_choice else parameters.control_of(schema),
         value=value,
         choices=choices,
+        ability=parameters.ABILITY_OF_FIELD.get(name, ""),
+        least=schema.get("minimum"),
+        most=schema.get("maximum"),
         error=problems.get(name),
     )

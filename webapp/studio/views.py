@@ -19,7 +19,7 @@ from webapp.jobs import selectors as jobs
 from webapp.jobs import services as jobs_services
 from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
-from webapp.studio import parameters, prompt_bar
+from webapp.studio import drafts, parameters, prompt_bar
 from webapp.studio.prompt_bar import PromptBar
 from webapp.workspaces.current import current, enter_by_slug
 from webapp.workspaces.models import Workspace
@@ -66,6 +66,7 @@ def _page(
     newest = jobs.jobs_of(workspace).filter(created_by=user).first()
     context: dict[str, Any] = {
         "stage": stage_of(newest, user) if newest else None,
+        "draft_net": drafts.draft_net(),
         "recent": gallery.artifacts_of(workspace)[:NUM_RECENT],
         "samples": [
             {"kind": kind, "prompt": prompt, "url": _sample_url(workspace, kind, prompt)} for kind, prompt in SAMPLES
@@ -89,7 +90,7 @@ def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpRespo
     except AppError as error:
         if is_fragment and not error.problems:
             raise  # becomes a notice beside the bar, which stays as it is
-        bar = prompt_bar.refused(request.POST, error)
+        bar = prompt_bar.refused(request.POST, error, workspace)
         if is_fragment:
             return render(request, "studio/_prompt_bar.html", {"prompt_bar": bar}, status=error.http_status)
         return _page(request, user, workspace, bar, error.http_status)
@@ -98,7 +99,7 @@ def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpRespo
         response.status_code = 303
         return response
     if _comes_from_studio(request, workspace):
-        bar = prompt_bar.accepted(request.POST)
+        bar = prompt_bar.accepted(request.POST, workspace)
         return render(
             request, "studio/_created.html", {"prompt_bar": bar, "stage": stage_of(job, user), "swap_badge": True}
         )

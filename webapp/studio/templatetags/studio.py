@@ -95,7 +95,9 @@ def value_of(kind: str, name: str, value: object) -> str:
     if name == "net":
         net = catalog.net(str(value))
         return net.title if net else str(value)
-    if name == "style":
+    if name == "walk" and isinstance(value, Mapping):
+        return f"{value['route']}, {value['num_frames']} frames, {value['fps']} a second"
+    if name in ("style", "style_mix"):
         return next((net.styles[str(value)] for net in catalog.nets() if str(value) in net.styles), str(value))
     schemas = parameters.schema_of("image" if kind == "image" else "text")
     unit = schemas.get(name, {}).get("unit", "")
@@ -114,7 +116,10 @@ def ending(finish_reason: str, num_tokens: int | None) -> str:
 QUIET = contract.API_ONLY_FIELDS | {
     *("num_texts", "adapter", "min_p", "json_schema"),
     *("repetition_penalty", "presence_penalty", "frequency_penalty"),
+    *("style_mix", "negative_prompt", "background"),
 }
+# Said only beside another field that was asked for.
+WITH = {"style_mix_frac": ("style_mix",), "strength": ("start_image", "draft_seed")}
 
 
 @register.filter
@@ -124,6 +129,7 @@ def facts_of(request: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
     def is_said(name: str, value: object) -> bool:
         default = fields[name].get_default(call_default_factory=True) if name in fields else None
-        return value is not None and not (name in QUIET and value == default)
+        is_idle = name in WITH and all(request.get(other) in (None, "") for other in WITH[name])
+        return value is not None and not (name in QUIET and value == default) and not is_idle
 
     return [(name, value) for name, value in request.items() if name not in APART and is_said(name, value)]
