@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reap expired leases": {"task": "webapp.jobs.reap", "schedule": max(1.0, LEASE_S / 4), "options": {"expires": 60}},
     "sweep the outbox": {"task": "webapp.jobs.sweep_outbox", "schedule": 5.0, "options": {"expires": 60}},
+    "sweep leftovers": {"task": "webapp.jobs.sweep_leftovers", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 LOGGING = {

@@ -40,6 +40,7 @@ HELD_MESSAGE = "The result waits for a reviewer of this workspace."
 HIDDEN_ENDINGS = frozenset({"blocked", "held"})
 # Small enough that a person can read it out and every JavaScript client can hold it.
 MAX_CHOSEN_SEED = 2**32
+KEEP_DRAFTS = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -286,6 +287,11 @@ def cancel(job: Job) -> bool:
         with contextlib.suppress(redis.RedisError):  # the row has the wish; the holder reads it at its next renewal
             eventlog.request_cancel(job.id)
     return asked == 1
+
+
+def remove_old_drafts() -> None:
+    """Forget drafts that ended a while ago: nothing of them was kept."""
+    Job.objects.filter(is_draft=True, finished_at__lt=timezone.now() - KEEP_DRAFTS, artifacts__isnull=True).delete()
 
 
 def expire(job: Job) -> bool:

@@ -1,8 +1,9 @@
-"""What the site does by itself, run by beat's own small worker: no lease and no message is lost for good."""
+"""What the site does by itself, run by beat's own small worker: no lease and no message is lost, no leftover stays."""
 
 from celery import shared_task
 
 from genworkers import contract
+from webapp.gallery import uploads
 from webapp.jobs import dispatch, selectors, services
 
 
@@ -22,3 +23,10 @@ def sweep_outbox() -> None:
         dispatch.send_due(kind)
         if not dispatch.has_messages(kind):
             dispatch.send(selectors.unclaimed(kind))
+
+
+@shared_task(name="webapp.jobs.sweep_leftovers")
+def sweep_leftovers() -> None:
+    """Remove uploads after a week and ended drafts after a day."""
+    uploads.sweep()
+    services.remove_old_drafts()

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tests.factories import JobFactory
-from webapp.jobs import tasks
+from webapp.jobs import services, tasks
 from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,3 +50,15 @@ def test_a_job_that_was_just_sent_is_left_to_its_worker(redis_client: Any) -> No
     JobFactory.create()
     tasks.sweep_outbox()
     assert redis_client.llen("text") == 0
+
+
+def test_old_drafts_are_forgotten_and_nothing_else() -> None:
+    long_ago = timezone.now() - services.KEEP_DRAFTS - LONG_AGO
+    JobFactory.create(kind="image", is_draft=True, status="succeeded", finished_at=long_ago)
+    staying = [
+        JobFactory.create(kind="image", is_draft=True, status="succeeded"),
+        JobFactory.create(kind="image", is_draft=True),
+        JobFactory.create(kind="image", status="succeeded", finished_at=long_ago),
+    ]
+    tasks.sweep_leftovers()
+    assert set(Job.objects.all()) == set(staying)
