@@ -6,8 +6,6 @@ judges are is measured by `genworkers/evaluation`, with every table.
 
 import argparse
 import json
-import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +35,7 @@ from genworkers.training.judge_data import (
     on_white,
     read_sticker_table,
 )
+from genworkers.training.loop import TimedRun
 from genworkers.training.optim import wsd_factor
 from genworkers.training.sticker_data import Caption
 
@@ -131,18 +130,32 @@ def detector_loss(net: SceneDetector, table: SceneTable) -> Loss:
     return loss
 
 
-def fit(net: nn.Module, loss_of_batch: Loss, *, budget_s: float, peak: float, name: str) -> dict[str, Any]:
-    """Train until the budget is spent; the learning rate follows the share of it that is spent."""
-    net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+def fit(
+    net: nn.Module, loss_of_batch: Loss, held_out_loss: Loss, folder: Path, *, budget_min: float, peak: float
+) -> int:
+    """Train until the budget is spent, going on where an interrupted run stopped; the number of steps.
+
+    Args:
+        held_out_loss: for the log.
+        peak: highest learning rate; it follows the share of the budget that is spent.
+    """
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in net.parameters() if p.ndim > 1]
     kept = [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": kept, "weight_decay": 0.0}], lr=peak, fused=True
     )
-    generator = torch.Generator().manual_seed(0)
-    start, step, running = time.monotonic(), 0, 0.0
-    while (spent_s := time.monotonic() - start) < budget_s:
-        factor = wsd_factor(spent_s / budget_s, warmup_frac=0.03, cooldown_frac=0.6, floor=0.01)
+    run = TimedRun(folder, budget_min, {"net": net, "optimiser": optimiser})
+    generator = torch.Generator().manual_seed(run.step)
+
+    def scores() -> dict[str, float]:
+        with torch.inference_mode():
+            net.eval()
+            return {"held_out": round(float(held_out_loss(torch.Generator().manual_seed(0))), 4)}
+
+    for spent_frac in run.steps(scores):
+        net.train()
+        factor = wsd_factor(spent_frac, warmup_frac=0.03, cooldown_frac=0.6, floor=0.01)
         for group in optimiser.param_groups:
             group["lr"] = peak * factor
         with torch.autocast("cpu", torch.bfloat16):
@@ -151,14 +164,8 @@ def fit(net: nn.Module, loss_of_batch: Loss, *, budget_s: float, peak: float, na
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
-        step += 1
-        running += float(loss.detach())
-        if not math.isfinite(running):
-            raise FloatingPointError(f"the loss of the {name} is {running} at step {step}; lower --peak")
-        if step % 50 == 0:
-            print(json.dumps({"judge": name, "step": step, "spent_s": round(spent_s), "loss": round(running / 50, 4)}))
-            running = 0.0
-    return {"steps": step, "spent_s": round(time.monotonic() - start)}
+        run.note(loss=float(loss.detach()))
+    return run.step
 
 
 def main() -> None:
@@ -177,23 +184,26 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
 
     table = read_sticker_table(options.corpus, options.cache)
-    rows = (~table.is_held_out).nonzero()[:, 0]
+    rows, held_out = (~table.is_held_out).nonzero()[:, 0], table.is_held_out.nonzero()[:, 0]
     concepts = sorted({table.keys[row] for row in rows.tolist()})
 
-    def encoder() -> tuple[FeatureEncoder, Loss]:
+    def encoder() -> tuple[FeatureEncoder, Loss, Loss]:
         net = FeatureEncoder(FeatureEncoderConfig(len(table.groups), len(table.subgroups), len(STYLES)))
-        return net, encoder_loss(net, table, rows)
+        return net, encoder_loss(net, table, rows), encoder_loss(net, table, held_out)
 
-    def scorer() -> tuple[CaptionScorer, Loss]:
+    def scorer() -> tuple[CaptionScorer, Loss, Loss]:
         net = CaptionScorer(CaptionScorerConfig())
-        return net, scorer_loss(net, table, rows)
+        return net, scorer_loss(net, table, rows), scorer_loss(net, table, held_out)
 
-    def detector() -> tuple[SceneDetector, Loss]:
+    def detector() -> tuple[SceneDetector, Loss, Loss]:
         net = SceneDetector(SceneDetectorConfig(len(concepts), len(COLOUR_CLASSES), len(COLOUR_CLASSES)))
-        scenes = make_scene_table(options.corpus, options.cache, concepts, num_scenes=options.num_scenes, seed=0)
-        return net, detector_loss(net, scenes)
+        learnt, others = (
+            make_scene_table(options.corpus, options.cache, concepts, num_scenes=num, seed=seed)
+            for num, seed in ((options.num_scenes, 0), (200, 1))
+        )
+        return net, detector_loss(net, learnt), detector_loss(net, others)
 
-    makers: dict[str, Callable[[], tuple[nn.Module, Loss]]] = {
+    makers: dict[str, Callable[[], tuple[nn.Module, Loss, Loss]]] = {
         "encoder": encoder,
         "scorer": scorer,
         "detector": detector,
@@ -202,12 +212,13 @@ def main() -> None:
         if (options.out / f"{name}.json").exists():
             continue
         torch.manual_seed(0)
-        net, loss = makers[name]()
-        spent = fit(net, loss, budget_s=options.budget_min * 60, peak=options.peak, name=name)
+        net, loss, held_out_loss = makers[name]()
+        num_steps = fit(net, loss, held_out_loss, options.out / name, budget_min=options.budget_min, peak=options.peak)
         tensors = {key: value.detach().contiguous() for key, value in net.state_dict().items()}
         save_file(tensors, options.out / f"{name}.safetensors")
         config: Any = net.config
-        facts = {"config": asdict(config), "training": spent, "styles": STYLES, "colours": COLOUR_CLASSES}
+        training = {"num_steps": num_steps, "budget_min": options.budget_min}
+        facts = {"config": asdict(config), "training": training, "styles": STYLES, "colours": COLOUR_CLASSES}
         (options.out / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
