@@ -15,7 +15,8 @@ import torch
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels, resize, unpremultiply
 from genworkers.contract import ImageRequest
-from genworkers.engine.image_engine import ImageEngine, ImageResult, load_image_engine
+from genworkers.engine.image_engine import ImageEngine, ImageResult
+from genworkers.engine.image_loading import load_image_engine
 from genworkers.engine.mosaic import Sampling
 from genworkers.evaluation.pictures import contact_sheet, psnr_db, recall_of_own_picture
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
@@ -187,7 +188,7 @@ def main() -> None:
     weights = {"tokenizer": tokenizer.state_dict(), "transformer": transformer}
     checkpoints.save(options.out, facts, weights=weights, other_parts={}, card=card_text(training))
 
-    engine = load_image_engine(options.out)
+    engine = load_image_engine({options.out.name: options.out})
     engine.start()
     if not options.without_measures:
         served = FsqTokenizer(tokenizer.config).eval()

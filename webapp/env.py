@@ -57,6 +57,12 @@ class Environment(BaseSettings):
     text_precision: Literal["float32", "bfloat16", "int8"] = Field(
         "bfloat16", description="Of the weights of text nets; int8 is fastest."
     )
+    image_memory_mb: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="What pictures of running jobs may take beside the nets, in MiB; 0: an eighth of the memory.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
 
 

@@ -178,6 +178,9 @@ MAX_QUEUED_JOBS = ENV.max_queued_jobs
 ENGINE_SLOTS = {"text": ENV.text_slots, "image": ENV.image_slots}
 # The text and the image worker share the machine, and nets of ten million weights gain nothing from many threads.
 ENGINE_THREADS = ENV.threads or min(4, max(1, (os.cpu_count() or 1) // 2))
+# Pictures are drawn by threads that never wait for each other, so they may take every core while nobody writes.
+IMAGE_THREADS = ENV.threads or min(4, os.cpu_count() or 1)
+IMAGE_MEMORY_BYTES = ENV.image_memory_mb * 2**20 or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
 TEXT_MEMORY_BYTES = int(ENV.text_memory_gb * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 TEXT_PRECISION = ENV.text_precision
 

@@ -1,8 +1,17 @@
 """Text to WordPiece ids for the text encoder, from the tokenizer.json that comes with its weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Word:
+    """A whole word as its author wrote it, and the positions of its pieces among the text's ids."""
+
+    text: str
+    positions: tuple[int, ...]
 
 
 class WordPiece:
@@ -26,6 +35,20 @@ class WordPiece:
         """
         readable = text.encode("utf-8", "replace").decode("utf-8")
         return list(self._tokenizer.encode(readable).ids)
+
+    def encode_words(self, text: str) -> tuple[list[int], list[Word]]:
+        """Ids of one text, and its words in order; what belongs to no word ([CLS], [SEP]) is in none."""
+        readable = text.encode("utf-8", "replace").decode("utf-8")
+        encoding = self._tokenizer.encode(readable)
+        pieces: dict[int, list[int]] = {}
+        for position, number in enumerate(encoding.word_ids):
+            if number is not None:
+                pieces.setdefault(number, []).append(position)
+        words = []
+        for positions in pieces.values():
+            begin, end = encoding.offsets[positions[0]][0], encoding.offsets[positions[-1]][1]
+            words.append(Word(readable[begin:end], tuple(positions)))
+        return list(encoding.ids), words
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Ids of many texts, each as long as it is."""

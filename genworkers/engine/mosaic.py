@@ -1,21 +1,22 @@
-"""How a mosaic picture comes into being, one step at a time: nets and tensors, no threads and no tickets."""
+"""How a mosaic picture comes into being, a few tiles at a time: from nothing, from a start picture, under a mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from genworkers.codecs.image_bytes import Floats, enlarge_flat, unpremultiply
-from genworkers.codecs.wordpiece import WordPiece
-from genworkers.nets.encoder import TextEncoder
-from genworkers.nets.fsq_tokenizer import FsqTokenizer
+from genworkers.codecs.image_bytes import Floats, Pixels, contain, contain_mask, retouch
+from genworkers.contract import Explanation, ImageRequest
+from genworkers.engine.canvas import Canvas, fast_precision
+from genworkers.engine.explaining import explanation_of
+from genworkers.engine.painter import Inputs, Picture, seeds_of, style_weights
+from genworkers.engine.prompt_reader import PromptReader, ReadPrompt
 from genworkers.nets.masked_transformer import Captions, MaskedTransformer, pack_captions
 from genworkers.sampling import schedules
 
-MAX_SEED = 2**63 - 1
+# A mask that covers less than this share of a pixel of the net's square does not touch it.
+MIN_TOUCH_FRAC = 0.02
 
 
 @dataclass(frozen=True)
@@ -31,140 +32,194 @@ class Sampling:
     temperature: float = 1.0
 
 
-@dataclass
-class Picture:
-    """One picture on its way: its prompt, its own random numbers, and the tiles decided so far.
+@dataclass(kw_only=True)
+class MosaicPicture(Picture):
+    """The tiles decided so far.
 
-    Its noise is drawn on the CPU from its own generator, so that neither company nor device changes it.
+    Attributes:
+        prompt: as it was read, for the explanation.
+        captions: two rows: the prompt, and what guidance leads away from.
+        codes: (N) int64, `mask_code` or anything where undecided.
+        is_masked: (N) bool, True where undecided.
+        num_to_decide: how many were undecided at first.
+        heed: (N, caption_tokens) float32: how much each tile read each caption token when it was decided.
+        inputs: the start picture and the mask that the result is laid into.
     """
 
+    prompt: ReadPrompt
     captions: Captions
-    guidance: float
-    num_steps: int
-    seed: int
-    generator: torch.Generator
     codes: Tensor
     is_masked: Tensor
-    step: int = 0
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every tile is decided."""
-        return self.step == self.num_steps
+    num_to_decide: int
+    heed: Tensor
+    inputs: Inputs
 
     @property
     def num_decided(self) -> int:
         """How many tiles are decided."""
-        return int((~self.is_masked).sum())
+        return self.num_tiles - int(self.is_masked.sum())
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """Which words drew which tiles; None without words, or where every tile was kept."""
+        return explanation_of(self.heed, self.prompt.words)
 
 
-class Mosaic:
-    """The nets of one checkpoint on one device.
+class MosaicPainter:
+    """The nets of one mosaic checkpoint on one device.
 
     Args:
+        styles: names in the order of the Transformer's style table.
         lanes: every pass of the Transformer holds exactly this many pictures, the last one repeated if need be. Equal
             shapes mean equal rounding, so a picture comes out the same alone and in company.
-        styles: names in the order of the Transformer's style table.
     """
 
     def __init__(
         self,
-        tokenizer: FsqTokenizer,
         transformer: MaskedTransformer,
-        encoder: TextEncoder,
-        wordpiece: WordPiece,
+        canvas: Canvas,
+        reader: PromptReader,
         *,
         styles: tuple[str, ...],
         sampling: Sampling,
-        lanes: int,
-        device: torch.device,
+        lanes: int = 1,
     ) -> None:
         self.styles = styles
         self.lanes = lanes
         self._sampling = sampling
-        self._device = device
-        self._wordpiece = wordpiece
-        self._tokenizer = tokenizer.to(device).eval()
-        self._transformer = transformer.to(device).eval()
-        self._encoder = encoder.to(device).eval()
-        config = tokenizer.config
-        with torch.inference_mode():
-            nothing = torch.zeros(1, 4, config.image_px, config.image_px, device=device)
-            self._empty_codes = self._tokenizer.encode(nothing)[0].cpu()
+        self._canvas = canvas
+        self._reader = reader
+        self._precision = fast_precision(canvas.device)
+        self._transformer = transformer.to(canvas.device, self._precision).eval()
 
     @torch.inference_mode()
-    def begin(
-        self, prompt: str, style: str, *, guidance: float, num_steps: int, seed: int, num_images: int
-    ) -> list[Picture]:
-        """Pictures with nothing decided yet; the i-th one has seed + i, wrapping below 2^63."""
-        states = self._encoder.encode([self._wordpiece.encode(prompt)])[0]
-        number = self.styles.index(style)
-        captions = pack_captions([states, states[:0]], [number, number], self._transformer.config.caption_tokens)
-        num_tiles = self._transformer.config.num_tiles
+    def begin(self, request: ImageRequest, seed: int, inputs: Inputs) -> list[MosaicPicture]:
+        """The request's pictures with the tiles decided that they keep of the start picture.
+
+        Without a mask a share `strength` of all tiles, each picture's own choice, is drawn anew: 0 gives the start
+        picture as the tokenizer sees it, 1 ignores it. With a mask the same share of the tiles that it touches is, and
+        outside the mask the result has the start picture's own pixels.
+        """
+        prompt = self._reader.read(request.prompt)
+        captions = self._captions(
+            prompt, self._reader.read(request.negative_prompt), style_weights(request, self.styles)
+        )
+        kept_codes, may_change = self._start(inputs)
         pictures = []
-        for index in range(num_images):
-            own_seed = (seed + index) & MAX_SEED
-            pictures.append(
-                Picture(
-                    captions=captions,
-                    guidance=guidance,
-                    num_steps=num_steps,
-                    seed=own_seed,
-                    generator=torch.Generator().manual_seed(own_seed),
-                    codes=torch.full((num_tiles,), self._transformer.mask_code),
-                    is_masked=torch.ones(num_tiles, dtype=torch.bool),
-                )
+        for index, own_seed in enumerate(seeds_of(request, seed)):
+            num_tiles = self._canvas.num_tiles
+            picture = MosaicPicture(
+                request=request,
+                index=index,
+                seed=own_seed,
+                num_steps=1,
+                num_tiles=num_tiles,
+                prompt=prompt,
+                captions=captions,
+                codes=kept_codes,
+                is_masked=may_change,
+                num_to_decide=0,
+                heed=torch.zeros(num_tiles, self._transformer.config.caption_tokens),
+                inputs=inputs,
             )
+            if inputs.start is not None:
+                picture.is_masked = _share_of(may_change, request.strength, picture.generator)
+            picture.num_to_decide = int(picture.is_masked.sum())
+            picture.num_steps = max(1, min(request.steps, picture.num_to_decide))
+            pictures.append(picture)
         return pictures
 
+    def _start(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Codes (N) to keep, and the tiles (N) that may change at all."""
+        num_tiles = self._canvas.num_tiles
+        may_change = torch.ones(num_tiles, dtype=torch.bool)
+        if inputs.start is None:
+            return torch.full((num_tiles,), self._transformer.mask_code), may_change
+        if inputs.mask is not None:
+            grid = self._canvas.grid
+            coverage = contain_mask(inputs.mask, self._canvas.image_px)
+            tile_px = self._canvas.image_px // grid
+            most = coverage.reshape(grid, tile_px, grid, tile_px).max((1, 3))
+            may_change = torch.from_numpy(most.flatten() >= MIN_TOUCH_FRAC)
+        return self._canvas.codes_of(inputs.start), may_change
+
+    def _captions(self, prompt: ReadPrompt, negative: ReadPrompt, style: Tensor) -> Captions:
+        captions = pack_captions([prompt.states, negative.states], [0, 0], self._transformer.config.caption_tokens)
+        return replace(
+            captions,
+            states=captions.states.to(self._precision),
+            sentence=captions.sentence.to(self._precision),
+            style=style.to(self._canvas.device, self._precision).expand(2, -1),
+        )
+
     @torch.inference_mode()
-    def advance(self, pictures: list[Picture]) -> None:
+    def advance(self, pictures: list[MosaicPicture]) -> None:
         """Decide some more tiles of each picture; they may be at different steps.
 
         Args:
             pictures: 1 to `lanes` unfinished ones.
         """
-        padded = pictures + pictures[-1:] * (self.lanes - len(pictures))
-        visible = [picture.codes.masked_fill(picture.is_masked, self._transformer.mask_code) for picture in padded]
-        codes = torch.stack(visible).repeat_interleave(2, 0).to(self._device)
-        captions = Captions(
-            torch.cat([p.captions.states for p in padded]),
-            torch.cat([p.captions.is_token for p in padded]),
-            torch.cat([p.captions.sentence for p in padded]),
-            torch.cat([p.captions.style for p in padded]),
-        )
-        logits = self._transformer(codes, captions).float().cpu()  # (2 * lanes, N, K): with prompt, without, ...
-        for row, picture in enumerate(pictures):
-            num_tiles = len(picture.codes)
-            weight = schedules.guidance_at(picture.num_decided / num_tiles, picture.guidance)
-            cooling = 1.0 - (picture.step + 1) / picture.num_steps
-            picture.codes, picture.is_masked = schedules.decide_tiles(
-                schedules.guide(logits[2 * row], logits[2 * row + 1], weight),
-                picture.codes,
-                picture.is_masked,
-                num_masked_next=schedules.num_masked_after(picture.step, picture.num_steps, num_tiles),
-                choice_temperature=self._sampling.choice_temperature * cooling,
-                temperature=self._sampling.temperature,
-                generator=picture.generator,
-            )
+        if any(picture.num_to_decide for picture in pictures):
+            logits, heed = self._guess(pictures + pictures[-1:] * (self.lanes - len(pictures)))
+            for row, picture in enumerate(pictures):
+                if picture.num_to_decide:
+                    self._decide(picture, logits[2 * row], logits[2 * row + 1], heed[2 * row])
+        for picture in pictures:
             picture.step += 1
 
-    def preview(self, picture: Picture) -> NDArray[np.uint8]:
-        """The tiles decided so far, (64, 64, 4) straight alpha; undecided tiles are transparent."""
-        painted = self._paint(picture)
-        return unpremultiply(F.avg_pool2d(painted, painted.shape[-1] // 64)[0].permute(1, 2, 0).numpy())
+    def _guess(self, padded: list[MosaicPicture]) -> tuple[Tensor, Tensor]:
+        """Logits (2 * lanes, N, K) with the prompt, without, with, ... and what each tile heeded, on the CPU."""
+        visible = [picture.codes.masked_fill(picture.is_masked, self._transformer.mask_code) for picture in padded]
+        captions = Captions(
+            torch.cat([picture.captions.states for picture in padded]),
+            torch.cat([picture.captions.is_token for picture in padded]),
+            torch.cat([picture.captions.sentence for picture in padded]),
+            torch.cat([picture.captions.style for picture in padded]),
+        )
+        codes = torch.stack(visible).repeat_interleave(2, 0).to(self._canvas.device)
+        logits, heed = self._transformer.explain(codes, captions)
+        return logits.float().cpu(), heed.cpu()
 
-    def develop(self, picture: Picture, size_px: int) -> NDArray[np.uint8]:
-        """The finished picture enlarged to (size_px, size_px, 4), straight alpha."""
-        premultiplied: Floats = self._paint(picture)[0].permute(1, 2, 0).numpy()
-        return unpremultiply(enlarge_flat(premultiplied, size_px))
+    def _decide(self, picture: MosaicPicture, with_prompt: Tensor, without: Tensor, heed: Tensor) -> None:
+        was_masked = picture.is_masked
+        weight = schedules.guidance_at(picture.num_decided / picture.num_tiles, picture.request.guidance_weight)
+        cooling = 1.0 - (picture.step + 1) / picture.num_steps
+        picture.codes, picture.is_masked = schedules.decide_tiles(
+            schedules.guide(with_prompt, without, weight),
+            picture.codes,
+            was_masked,
+            num_masked_next=schedules.num_masked_after(picture.step, picture.num_steps, picture.num_to_decide),
+            choice_temperature=self._sampling.choice_temperature * cooling,
+            temperature=self._sampling.temperature,
+            generator=picture.generator,
+        )
+        is_new = was_masked & ~picture.is_masked
+        picture.heed = torch.where(is_new[:, None], heed, picture.heed)
 
-    @torch.inference_mode()
-    def _paint(self, picture: Picture) -> Tensor:
+    def preview(self, picture: MosaicPicture) -> Pixels:
+        """The tiles decided so far; undecided ones are transparent."""
         # Undecided tiles are painted as what an empty picture has there, so that they lend no colour to their
         # neighbours, and then cut out.
-        codes = torch.where(picture.is_masked, self._empty_codes, picture.codes)
-        painted = self._tokenizer.decode(codes[None].to(self._device)).cpu()
-        grid = self._tokenizer.config.grid
-        is_decided = (~picture.is_masked).float().view(1, 1, grid, grid)
-        return painted * F.interpolate(is_decided, scale_factor=painted.shape[-1] // grid, mode="nearest")
+        painted = self._canvas.paint(torch.where(picture.is_masked, self._canvas.empty_codes, picture.codes))
+        tile_px = len(painted) // self._canvas.grid
+        is_decided = (~picture.is_masked).view(self._canvas.grid, self._canvas.grid).numpy()
+        shown: Floats = painted * np.kron(is_decided, np.ones((tile_px, tile_px), np.float32))[..., None]
+        return self._canvas.thumbnail(shown)
+
+    def develop(self, picture: MosaicPicture) -> list[Pixels]:
+        """The finished picture, laid into the start picture where there is a mask."""
+        enlarged = self._canvas.enlarge(self._canvas.paint(picture.codes), picture.request)
+        start, mask = picture.inputs.start, picture.inputs.mask
+        if start is None or mask is None:
+            return [enlarged]
+        size_px = len(enlarged)
+        return [retouch(contain(start, size_px), enlarged, contain_mask(mask, size_px))]
+
+
+def _share_of(may_change: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A share, drawn at random and rounded, of the tiles that are True: bool of the same shape."""
+    candidates = may_change.nonzero()[:, 0]
+    order = torch.randperm(len(candidates), generator=generator)
+    chosen = torch.zeros_like(may_change)
+    chosen[candidates[order[: round(share * len(candidates))]]] = True
+    return chosen

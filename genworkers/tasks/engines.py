@@ -1,4 +1,4 @@
-"""The engines of this worker process: one for all text nets, loaded when they are asked for, and one per image net."""
+"""The engines of this worker process: one for all text nets, loaded when they are asked for, one for all image nets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,14 @@ from django.conf import settings
 from genworkers import contract
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
-from genworkers.engine.image_engine import ImageEngine, load_image_engine
+from genworkers.engine.image_engine import ImageEngine
+from genworkers.engine.image_loading import load_image_engine
 from genworkers.engine.loading import Checkpoints
 from genworkers.engine.text_engine import TextEngine
 from webapp.catalog import selectors as catalog
 
 _text: list[TextEngine] = []
-_image: dict[str, ImageEngine] = {}
+_image: list[ImageEngine] = []
 
 
 def load(kind: contract.Kind) -> list[str]:
@@ -29,9 +30,15 @@ def load(kind: contract.Kind) -> list[str]:
     """
     names = [net.name for net in catalog.nets() if net.kind == kind]
     if kind == "image":
-        for name in names:
-            _image[name] = load_image_engine(settings.NETS_DIR / name)
-            _image[name].start()
+        if names:
+            _image.append(
+                load_image_engine(
+                    {name: settings.NETS_DIR / name for name in names},
+                    num_threads=settings.IMAGE_THREADS,
+                    memory_bytes=settings.IMAGE_MEMORY_BYTES,
+                )
+            )
+            _image[0].start()
         return names
     config = EngineConfig(
         memory_budget_bytes=settings.TEXT_MEMORY_BYTES,
@@ -54,16 +61,16 @@ def text_engine() -> TextEngine:
     return _text[0]
 
 
-def image_engine(net: str) -> ImageEngine:
-    """The running engine of an image net; an EngineError when this worker does not serve it."""
-    if net not in _image:
-        raise EngineError("net_not_loaded", f"No worker serves the net {net!r} any more. Choose another net.")
-    return _image[net]
+def image_engine() -> ImageEngine:
+    """The running image engine; an EngineError when this worker serves no pictures."""
+    if not _image:
+        raise EngineError("net_not_loaded", "This worker draws no pictures. Start one with the queue `image`.")
+    return _image[0]
 
 
 def close() -> None:
     """Stop every engine thread."""
-    engines: list[TextEngine | ImageEngine] = [*_text, *_image.values()]
+    engines: list[TextEngine | ImageEngine] = [*_text, *_image]
     for engine in engines:
         engine.close()
 

@@ -1,22 +1,32 @@
-"""Image jobs: pass a small preview of every step on, then sign and keep the pictures."""
+"""Image jobs: pass small previews on while pictures come, then sign and keep them; drafts are only shown.
+
+What a request names by id is fetched in `image_inputs.py`.
+"""
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from celery import Task, shared_task
 
 from genworkers import contract
-from genworkers.codecs import image_bytes
-from genworkers.engine.image_engine import ImageResult, ImageStep
-from genworkers.tasks import engines, lifecycle
+from genworkers.codecs import animation, image_bytes
+from genworkers.codecs.image_bytes import Pixels
+from genworkers.engine.errors import EngineError
+from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
+from genworkers.tasks import engines, image_inputs, lifecycle
 from genworkers.tasks.lifecycle import Run
+from webapp.catalog import selectors as catalog
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety.models import Action
 from webapp.safety.rules import ScreenResult
 
 POLL_S = 0.25
-PREVIEW_QUALITY = 60
+PREVIEW_QUALITY = 50
+# All previews of a job together, as they are sent; the last one of each picture is sent in any case.
+PREVIEW_BUDGET_BYTES = 240_000
+DRAFT_QUALITY = 80
 THUMBNAIL_PX = 256
 THUMBNAIL_QUALITY = 85
 # Said plainly until a screen for pictures exists: the prompt was screened, the picture was not.
@@ -29,44 +39,125 @@ def generate_image(self: Task[[str], None], job_id: str) -> None:
     lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_draw)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """One result as files."""
+
+    index: int
+    seed: int
+    data: bytes
+    media_type: str
+    thumbnail: bytes
+    facts: contract.PictureFacts
+
+
+@dataclass
+class _Canvasser:
+    """What watchers are shown of one job, within its byte budget, and what is kept of it."""
+
+    request: contract.ImageRequest
+    left_bytes: int = PREVIEW_BUDGET_BYTES
+    newest: ImageStep | None = None
+    made: list[_Made] = field(default_factory=list)
+
+    def take(self, item: ImageItem) -> contract.Preview | None:
+        """Keep a result; a preview of it, or of a step, if it is worth its bytes."""
+        if isinstance(item, ImageStep):
+            self.newest = item
+            return None if self.request.is_draft else self._preview(item)
+        if self.request.is_draft:
+            return self._draft(item) if isinstance(item, ImageResult) else None
+        self.made.append(_walk_file(item, self.request) if isinstance(item, WalkResult) else _picture_file(item))
+        return None
+
+    def _preview(self, step: ImageStep) -> contract.Preview | None:
+        if step.preview is None:
+            return None
+        url = _data_url(step.preview, PREVIEW_QUALITY)
+        if len(url) > self.left_bytes and step.step < step.num_steps:
+            return None
+        self.left_bytes -= len(url)
+        return contract.Preview(
+            index=step.index,
+            step=step.step,
+            num_steps=step.num_steps,
+            num_decided=step.num_decided,
+            num_tiles=step.num_tiles,
+            image=url,
+        )
+
+    def _draft(self, result: ImageResult) -> contract.Preview:
+        url = _data_url(result.pixels, DRAFT_QUALITY)
+        return contract.Preview(index=result.index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=url)
+
+
 def _draw(run: Run) -> Sequence[ArtifactDraft]:
     job = run.claim.job
     request = contract.ImageRequest.model_validate(job.request)
     seed = job.request["seed"]
-    ticket = engines.image_engine(request.net).submit(request, seed=seed, deadline_s=run.deadline_s)
+    net = catalog.net(request.net)
+    num_steps = request.steps if net is not None and "steps" in net.abilities else 1
+    run.publish(contract.Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
+    engine = engines.image_engine()
+    inputs = image_inputs.of(run, request, engine)
+    ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
     run.add(ticket)
-    run.publish(contract.Started(attempt=job.attempt, num_steps=request.steps, seed=seed))
-    results: list[ImageResult] = []
+    canvasser = _Canvasser(request)
 
     def report() -> bool:
-        items = ticket.read(POLL_S)
-        steps = [item for item in items if isinstance(item, ImageStep)]
-        results.extend(item for item in items if isinstance(item, ImageResult))
-        progress = {"step": steps[-1].step, "num_steps": request.steps} if steps else None
-        return run.publish(*map(_preview, steps if run.may_show else []), progress=progress)
+        shown = [preview for item in ticket.read(POLL_S) if (preview := canvasser.take(item)) is not None]
+        newest = canvasser.newest
+        progress = None if newest is None else {"step": newest.step, "num_steps": newest.num_steps}
+        return run.publish(*(shown if run.may_show else []), progress=progress)
 
     run.follow(report)
     return [
         run.draft(
-            result.index,
-            data=image_bytes.to_png(result.pixels),
-            media_type="image/png",
-            seed=result.seed,
+            made.index,
+            data=made.data,
+            media_type=made.media_type,
+            seed=made.seed,
             output_verdict=NOT_SCREENED,
-            thumbnail=image_bytes.to_webp(result.pixels, quality=THUMBNAIL_QUALITY, max_px=THUMBNAIL_PX),
+            thumbnail=made.thumbnail,
             size_px=request.size_px,
+            facts=made.facts,
         )
-        for result in sorted(results, key=lambda result: result.index)
+        for made in sorted(canvasser.made, key=lambda made: made.index)
     ]
 
 
-def _preview(step: ImageStep) -> contract.Preview:
-    webp = image_bytes.to_webp(step.preview, quality=PREVIEW_QUALITY)
-    return contract.Preview(
-        index=step.index,
-        step=step.step,
-        num_steps=step.num_steps,
-        num_decided=step.num_decided,
-        num_tiles=step.num_tiles,
-        image=f"data:image/webp;base64,{b64encode(webp).decode()}",
+def _picture_file(result: ImageResult) -> _Made:
+    return _Made(
+        index=result.index,
+        seed=result.seed,
+        data=image_bytes.to_png(result.pixels),
+        media_type="image/png",
+        thumbnail=_thumbnail(result.pixels),
+        facts=contract.PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
     )
+
+
+def _walk_file(result: WalkResult, request: contract.ImageRequest) -> _Made:
+    walk = request.walk
+    if walk is None:
+        raise ValueError("a walk came of a request for pictures")
+    try:
+        data = animation.to_animation(result.frames, walk.file_format, walk.fps, request.background)
+    except animation.AnimationTooLargeError as error:
+        raise EngineError("animation_too_large", str(error)) from error
+    return _Made(
+        index=0,
+        seed=result.seed,
+        data=data,
+        media_type=animation.MEDIA_TYPE_OF[walk.file_format],
+        thumbnail=_thumbnail(image_bytes.lay_on(result.frames[0], request.background)),
+        facts=contract.PictureFacts(),
+    )
+
+
+def _thumbnail(pixels: Pixels) -> bytes:
+    return image_bytes.to_webp(image_bytes.shrink(pixels, THUMBNAIL_PX), quality=THUMBNAIL_QUALITY, max_px=THUMBNAIL_PX)
+
+
+def _data_url(pixels: Pixels, quality: int) -> str:
+    return f"data:image/webp;base64,{b64encode(image_bytes.to_webp(pixels, quality=quality)).decode()}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from genworkers import contract
+from genworkers.engine.painter import Inputs
 from genworkers.engine.ticket import Ticket
 
 Item = TypeVar("Item")
@@ -11,18 +12,28 @@ Script = Callable[[Ticket[Item]], None]
 
 
 class FakeEngine(Generic[Item]):
-    """Answers every request by a script, in the caller's thread, and keeps the tickets it gave."""
+    """Answers every request by a script, in the caller's thread; keeps what it was asked and the tickets."""
 
     def __init__(self, script: Script[Item]) -> None:
         self._script = script
         self.tickets: list[Ticket[Item]] = []
+        self.requests: list[contract.TextRequest | contract.ImageRequest] = []
+        self.inputs: list[Inputs | None] = []
 
     def submit(
-        self, request: contract.TextRequest | contract.ImageRequest, *, seed: int, deadline_s: float, user: str = ""
+        self,
+        request: contract.TextRequest | contract.ImageRequest,
+        *,
+        seed: int,
+        deadline_s: float,
+        user: str = "",
+        inputs: Inputs | None = None,
     ) -> Ticket[Item]:
         """A ticket on which the script has already said what it has to say."""
         ticket: Ticket[Item] = Ticket(deadline_s=deadline_s)
         self.tickets.append(ticket)
+        self.requests.append(request)
+        self.inputs.append(inputs)
         self._script(ticket)
         return ticket
 

@@ -36,7 +36,7 @@ WORDS = [TextStep("Once ", 1, None), TextStep("upon a time.", 4, "stop")]
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     def put_in_place(engine: FakeEngine[Any]) -> FakeEngine[Any]:
         monkeypatch.setattr(engines, "text_engine", lambda: engine)
-        monkeypatch.setattr(engines, "image_engine", lambda net: engine)
+        monkeypatch.setattr(engines, "image_engine", lambda: engine)
         return engine
 
     return put_in_place

@@ -6,13 +6,16 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from genworkers.codecs.wordpiece import WordPiece
-from genworkers.engine.mosaic import Mosaic, Sampling
+from genworkers.engine.canvas import Canvas
+from genworkers.engine.mosaic import MosaicPainter, Sampling
+from genworkers.engine.prompt_reader import PromptReader
 from genworkers.nets.encoder import EncoderConfig, TextEncoder
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
 from genworkers.nets.masked_transformer import MaskedTransformer, MosaicConfig
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "apple", "cat", "a"]
 TOKENIZER_CONFIG = TokenizerConfig(levels=(4, 3), widths=(8, 16, 16), detail_width=8)
+STYLES = ("flat", "round")
 MOSAIC_CONFIG = MosaicConfig(num_codes=12, num_styles=2, caption_tokens=8, caption_width=16, width=16, num_layers=1)
 
 
@@ -37,16 +40,27 @@ def tiny_transformer() -> MaskedTransformer:
     return net
 
 
-def tiny_mosaic(folder: Path, lanes: int = 1) -> Mosaic:
+def tiny_reader(folder: Path) -> PromptReader:
+    """A text encoder of one layer over eight words."""
+    torch.manual_seed(1)
+    config = EncoderConfig(vocab_size=len(WORDS), width=16, num_layers=1, num_heads=2, hidden_width=16)
+    return PromptReader(TextEncoder(config), WordPiece(write_wordpiece(folder)), torch.device("cpu"))
+
+
+def tiny_canvas(soft_styles: frozenset[str] = frozenset()) -> Canvas:
+    """A tokenizer of twelve codes."""
+    torch.manual_seed(2)
+    return Canvas(FsqTokenizer(TOKENIZER_CONFIG), soft_styles=soft_styles, device=torch.device("cpu"))
+
+
+def tiny_mosaic(folder: Path, lanes: int = 1) -> MosaicPainter:
     """The same weights every time."""
     torch.manual_seed(0)
-    return Mosaic(
-        FsqTokenizer(TOKENIZER_CONFIG),
+    return MosaicPainter(
         tiny_transformer(),
-        TextEncoder(EncoderConfig(vocab_size=len(WORDS), width=16, num_layers=1, num_heads=2, hidden_width=16)),
-        WordPiece(write_wordpiece(folder)),
-        styles=("flat", "round"),
+        tiny_canvas(),
+        tiny_reader(folder),
+        styles=STYLES,
         sampling=Sampling(),
         lanes=lanes,
-        device=torch.device("cpu"),
     )

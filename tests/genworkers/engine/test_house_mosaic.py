@@ -4,19 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract import ImageRequest
-from genworkers.engine.image_engine import ImageEngine, ImageResult, load_image_engine
+from genworkers.engine.image_engine import ImageEngine, ImageResult
+from genworkers.engine.image_loading import load_image_engine
 
 MOSAIC_FOLDER = Path(__file__).resolve().parents[3] / "genworkers" / "weights" / "mosaic"
 
 
 @pytest.fixture(scope="module")
 def engine() -> ImageEngine:
-    torch.set_num_threads(1)
-    return load_image_engine(MOSAIC_FOLDER)
+    return load_image_engine({"mosaic": MOSAIC_FOLDER})
 
 
 def draw(engine: ImageEngine, prompt: str, seed: int) -> Pixels:

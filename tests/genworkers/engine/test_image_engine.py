@@ -11,30 +11,30 @@ import pytest
 from genworkers.checkpoints import CheckpointError, CheckpointFacts, save
 from genworkers.contract import ImageRequest
 from genworkers.engine.errors import EngineError
-from genworkers.engine.image_engine import ImageEngine, ImageResult, ImageStep, load_image_engine
-from genworkers.engine.mosaic import Mosaic, Picture
+from genworkers.engine.image_engine import ImageEngine, ImageItem, ImageResult, ImageStep
+from genworkers.engine.image_loading import load_image_engine
+from genworkers.engine.mosaic import MosaicPainter, MosaicPicture
+from genworkers.engine.painter import Inputs
 from genworkers.engine.ticket import Ticket
 from genworkers.nets.fsq_tokenizer import FsqTokenizer
 from tests.genworkers.tiny_mosaic import TOKENIZER_CONFIG, tiny_mosaic, tiny_transformer
 
-Item = ImageStep | ImageResult
-
 
 @pytest.fixture
-def mosaic(tmp_path: Path) -> Mosaic:
+def mosaic(tmp_path: Path) -> MosaicPainter:
     return tiny_mosaic(tmp_path)
 
 
 @pytest.fixture
-def engine(mosaic: Mosaic) -> Iterator[ImageEngine]:
-    engine = ImageEngine(mosaic)
+def engine(mosaic: MosaicPainter) -> Iterator[ImageEngine]:
+    engine = ImageEngine({"mosaic": mosaic})
     engine.start()
     yield engine
     engine.close()
 
 
-def read_all(ticket: Ticket[Item]) -> list[Item]:
-    items: list[Item] = []
+def read_all(ticket: Ticket[ImageItem]) -> list[ImageItem]:
+    items: list[ImageItem] = []
     end = time.monotonic() + 20
     while True:
         assert time.monotonic() < end, "the ticket never ended"
@@ -43,7 +43,7 @@ def read_all(ticket: Ticket[Item]) -> list[Item]:
             return items
 
 
-def results(items: list[Item]) -> dict[int, ImageResult]:
+def results(items: list[ImageItem]) -> dict[int, ImageResult]:
     return {item.index: item for item in items if isinstance(item, ImageResult)}
 
 
@@ -58,13 +58,17 @@ def test_every_step_has_a_preview_and_every_picture_a_result(engine: ImageEngine
         decided = [step.num_decided for step in steps]
         assert decided == sorted(set(decided))
         assert decided[-1] == steps[-1].num_tiles == 64
-        assert all(step.preview.shape == (64, 64, 4) and step.preview.dtype == np.uint8 for step in steps)
+        previews = [step.preview for step in steps if step.preview is not None]
+        assert steps[0].preview is not None
+        assert steps[-1].preview is not None
+        assert len(previews) >= 4
+        assert all(preview.shape == (64, 64, 4) and preview.dtype == np.uint8 for preview in previews)
         assert results(items)[index].seed == 7 + index
         assert results(items)[index].pixels.shape == (512, 512, 4)
 
 
-def test_undecided_tiles_are_transparent(mosaic: Mosaic) -> None:
-    [picture] = mosaic.begin("cat", "flat", guidance=2.0, num_steps=8, seed=1, num_images=1)
+def test_undecided_tiles_are_transparent(mosaic: MosaicPainter) -> None:
+    [picture] = mosaic.begin(ImageRequest(prompt="cat", num_steps=8), 1, Inputs())
     mosaic.advance([picture])
     alpha = mosaic.preview(picture)[..., 3].reshape(8, 8, 8, 8).max((1, 3))
     assert not alpha.flatten()[picture.is_masked.numpy()].any()
@@ -76,7 +80,7 @@ def test_a_picture_is_the_same_alone_and_in_company(tmp_path: Path, lanes: int) 
     other = ImageRequest(prompt="cat", style="round", num_images=3, num_steps=9)
     found = []
     for company in (False, True):
-        engine = ImageEngine(tiny_mosaic(tmp_path, lanes))
+        engine = ImageEngine({"mosaic": tiny_mosaic(tmp_path, lanes)})
         engine.start()
         others = [engine.submit(other, seed=3, deadline_s=20)] if company else []
         mine = engine.submit(request, seed=12, deadline_s=20)
@@ -101,7 +105,7 @@ def test_the_last_seed_wraps_round(engine: ImageEngine) -> None:
 class SlowMosaic:
     """The real mosaic, with a gate before every step so that a test decides when it happens."""
 
-    def __init__(self, mosaic: Mosaic) -> None:
+    def __init__(self, mosaic: MosaicPainter) -> None:
         self.mosaic = mosaic
         self.gate = threading.Semaphore(0)
         self.error: Exception | None = None
@@ -109,7 +113,7 @@ class SlowMosaic:
     def __getattr__(self, name: str) -> object:
         return getattr(self.mosaic, name)
 
-    def advance(self, pictures: list[Picture]) -> None:
+    def advance(self, pictures: list[MosaicPicture]) -> None:
         assert self.gate.acquire(timeout=20)
         if self.error is not None:
             error, self.error = self.error, None
@@ -118,13 +122,13 @@ class SlowMosaic:
 
 
 @pytest.fixture
-def slow(mosaic: Mosaic) -> SlowMosaic:
+def slow(mosaic: MosaicPainter) -> SlowMosaic:
     return SlowMosaic(mosaic)
 
 
 @pytest.fixture
 def slow_engine(slow: SlowMosaic) -> Iterator[ImageEngine]:
-    engine = ImageEngine(slow)  # type: ignore[arg-type]
+    engine = ImageEngine({"mosaic": slow})  # type: ignore[dict-item]
     engine.start()
     yield engine
     slow.gate.release(1000)
@@ -189,9 +193,9 @@ def test_closing_fails_waiters_who_may_retry(slow: SlowMosaic, slow_engine: Imag
     assert caught.value.may_retry
 
 
-def test_an_engine_that_was_not_started_says_so(mosaic: Mosaic) -> None:
+def test_an_engine_that_was_not_started_says_so(mosaic: MosaicPainter) -> None:
     with pytest.raises(EngineError, match="not been started"):
-        ImageEngine(mosaic).submit(ImageRequest(prompt="cat"), seed=1, deadline_s=1)
+        ImageEngine({"mosaic": mosaic}).submit(ImageRequest(prompt="cat"), seed=1, deadline_s=1)
 
 
 def test_an_unknown_style_names_the_known_ones(engine: ImageEngine) -> None:
@@ -214,4 +218,4 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
     }
     save(tmp_path / "mosaic", facts, weights=weights, other_parts={}, card="")
     with pytest.raises(CheckpointError, match="config"):
-        load_image_engine(tmp_path / "mosaic")
+        load_image_engine({"mosaic": tmp_path / "mosaic"})
