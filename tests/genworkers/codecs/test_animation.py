@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 from genworkers.codecs import animation
-from genworkers.codecs.animation import AnimationTooLargeError, FileFormat, on_colour, to_animation
-from genworkers.codecs.image_bytes import Pixels
+from genworkers.codecs.animation import AnimationTooLargeError, FileFormat, to_animation
+from genworkers.codecs.image_bytes import Pixels, lay_on
 
 SIZE_PX = 64
-WHITE = (255, 255, 255)
 
 
 def disc(place: float) -> Pixels:
@@ -58,7 +57,7 @@ def test_an_mp4_shows_every_frame_on_white() -> None:
     found = read_mp4(to_animation(FRAMES, "mp4", 12))
     assert len(found) == len(FRAMES)
     for frame, expected in zip(found, FRAMES, strict=True):
-        assert np.abs(frame.astype(int) - on_colour(expected, WHITE)[..., :3]).mean() < 4
+        assert np.abs(frame.astype(int) - lay_on(expected, "#ffffff")[..., :3]).mean() < 4
     assert found[0][0, 0].min() > 250
 
 
@@ -69,7 +68,7 @@ def test_an_mp4_can_be_played_before_all_of_it_has_come() -> None:
 
 @pytest.mark.parametrize("file_format", ["webp", "gif", "mp4"])
 def test_a_background_lies_under_every_frame(file_format: FileFormat) -> None:
-    data = to_animation(FRAMES, file_format, 10, background=(30, 90, 200))
+    data = to_animation(FRAMES, file_format, 10, background="#1e5ac8")
     found = read_mp4(data) if file_format == "mp4" else read(data)
     for frame in found:
         assert np.abs(frame[0, 0, :3].astype(int) - (30, 90, 200)).max() < 10
