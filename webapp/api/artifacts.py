@@ -15,7 +15,7 @@ from genworkers import contract
 from webapp.api.auth import READ, ApiRequest
 from webapp.api.paging import Before, Limit, Slug, page_of
 from webapp.errors import not_found
-from webapp.gallery import downloads, selectors
+from webapp.gallery import conversions, downloads, selectors
 from webapp.gallery.models import Artifact, ArtifactFile
 
 router = Router(tags=["artifacts"])
@@ -26,6 +26,10 @@ class ArtifactUrls(BaseModel):
 
     self: str
     content: str = Field(description="the original bytes")
+    formats: dict[str, str] = Field(
+        description="format to address, the original's own first; the others are made when first asked for",
+        examples=[{"png": "https://studio.example/api/v1/artifacts/.../content?format=png"}],
+    )
     thumbnail: str | None = Field(description="a small signed picture; null for text")
     credentials: str = Field(description="the C2PA manifest: a text's sidecar, a picture's report as JSON")
     job: str
@@ -74,7 +78,7 @@ class Credentials(BaseModel):
 class FileFacts(BaseModel):
     """One stored file."""
 
-    role: Literal["original", "thumbnail", "sidecar"]
+    role: ArtifactFile.Role
     media_type: str
     num_bytes: int
     sha256: str
@@ -198,6 +202,7 @@ def _urls(artifact: Artifact) -> ArtifactUrls:
     return ArtifactUrls(
         self=own,
         content=f"{own}/content",
+        formats={name: f"{own}/content?format={name}" for name in conversions.formats_of(artifact)},
         thumbnail=f"{own}/thumbnail" if has_thumbnail else None,
         credentials=f"{own}/credentials",
         job=f"{api}/jobs/{artifact.job_id}",
@@ -213,12 +218,20 @@ def _bytes_of(description: str) -> dict[str, Any]:
 @router.get(
     "/artifacts/{uuid:artifact_id}/content",
     auth=READ,
-    summary="Get the original",
-    openapi_extra=_bytes_of("The original file, as it was signed. `ETag` is its SHA-256; one byte range is served."),
+    summary="Get the original, or a conversion",
+    openapi_extra=_bytes_of("The file, as it was signed. `ETag` is its SHA-256; one byte range is served."),
 )
-def get_content(request: ApiRequest, artifact_id: UUID) -> HttpResponseBase:
-    """The bytes as they were signed; `?download=1` names a file to save."""
-    return _with_our_link(downloads.file_response(request, _artifact(request, artifact_id), "original"), artifact_id)
+def get_content(
+    request: ApiRequest,
+    artifact_id: UUID,
+    format: Annotated[  # noqa: A002 (the name of the query parameter)
+        str,
+        Query(max_length=20, description="one of the artifact's formats: for a picture png, webp, jpeg or svg"),
+    ] = "",
+) -> HttpResponseBase:
+    """The bytes as they were signed; `?download=1` names a file to save. SVG is the picture traced in few colours."""
+    response = downloads.content_response(request, _artifact(request, artifact_id), format)
+    return _with_our_link(response, artifact_id)
 
 
 @router.get(

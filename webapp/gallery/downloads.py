@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from webapp.errors import not_found
-from webapp.gallery import selectors
+from webapp.gallery import conversions, selectors
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import services as provenance
 
@@ -21,6 +21,9 @@ EXTENSION_OF = {
     "image/png": "png",
     "image/webp": "webp",
     "image/jpeg": "jpg",
+    "image/svg+xml": "svg",
+    "image/gif": "gif",
+    "video/mp4": "mp4",
     "application/c2pa": "c2pa",
 }
 MAX_NAME_CHARS = 40
@@ -29,8 +32,8 @@ _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 @require_safe
 def artifact_content(request: HttpRequest, artifact_id: UUID) -> HttpResponseBase:
-    """The original; `?download=1` saves it."""
-    return file_response(request, _visible(request, artifact_id), ArtifactFile.Role.ORIGINAL)
+    """The original, or with `?format=webp|jpeg|svg` a conversion of it; `?download=1` saves it."""
+    return content_response(request, _visible(request, artifact_id), request.GET.get("format", ""))
 
 
 @require_safe
@@ -45,6 +48,20 @@ def artifact_credentials(request: HttpRequest, artifact_id: UUID) -> HttpRespons
     return credentials_response(request, _visible(request, artifact_id))
 
 
+def content_response(request: HttpRequest, artifact: Artifact, name: str) -> HttpResponseBase:
+    """The answer of `artifact_content`, for a caller that has checked the permission itself.
+
+    Args:
+        name: of the format; empty means the original's own.
+
+    Raises:
+        AppError: not_found, format_unknown, conversion_failed, pictures_busy, storage_full.
+    """
+    if selectors.file_of(artifact, ArtifactFile.Role.ORIGINAL) is None:
+        raise not_found("original")
+    return _response(request, artifact, conversions.in_format(artifact, name))
+
+
 def _visible(request: HttpRequest, artifact_id: UUID) -> Artifact:
     artifact = selectors.artifact_for_viewer(request.user, artifact_id)
     if artifact is None:
@@ -57,7 +74,7 @@ def credentials_response(request: HttpRequest, artifact: Artifact) -> HttpRespon
     if selectors.file_of(artifact, ArtifactFile.Role.SIDECAR) is not None:
         return file_response(request, artifact, ArtifactFile.Role.SIDECAR)
     file = _file_or_404(artifact, ArtifactFile.Role.ORIGINAL)
-    report = provenance.read(_read(artifact, file), file.media_type)
+    report = provenance.read(_read(file), file.media_type)
     content = {
         "state": report.state,
         "is_ours": report.is_ours,
@@ -79,10 +96,13 @@ def file_response(request: HttpRequest, artifact: Artifact, role: str) -> HttpRe
     Raises:
         AppError: not_found, when there is no such file.
     """
-    file = _file_or_404(artifact, role)
+    return _response(request, artifact, _file_or_404(artifact, role))
+
+
+def _response(request: HttpRequest, artifact: Artifact, file: ArtifactFile) -> HttpResponseBase:
     etag = f'"{file.sha256}"'
     unchanged = get_conditional_response(request, etag=etag)
-    response = unchanged if unchanged is not None else _whole_or_range(request, _read(artifact, file), etag)
+    response = unchanged if unchanged is not None else _whole_or_range(request, _read(file), etag)
     # Kept by the browser of one person only, and asked for again each time: a right can be withdrawn.
     response["Cache-Control"] = "private, no-cache"
     response["ETag"] = etag
@@ -92,7 +112,7 @@ def file_response(request: HttpRequest, artifact: Artifact, role: str) -> HttpRe
     if response.status_code in (200, 206):
         is_text = file.media_type.startswith("text/")
         response["Content-Type"] = "text/plain; charset=utf-8" if is_text else file.media_type
-        is_saved = request.GET.get("download") == "1" or role == ArtifactFile.Role.SIDECAR
+        is_saved = request.GET.get("download") == "1" or file.role == ArtifactFile.Role.SIDECAR
         response["Content-Disposition"] = content_disposition_header(is_saved, _file_name(artifact, file)) or ""
     if selectors.file_of(artifact, ArtifactFile.Role.SIDECAR) is not None:
         address = request.build_absolute_uri(reverse("artifact_credentials", args=[artifact.id]))
@@ -130,8 +150,8 @@ def _file_or_404(artifact: Artifact, role: str) -> ArtifactFile:
     return file
 
 
-def _read(artifact: Artifact, file: ArtifactFile) -> bytes:
-    with selectors.open_file(artifact, file.role) as opened:
+def _read(file: ArtifactFile) -> bytes:
+    with selectors.open_bytes(file) as opened:
         data: bytes = opened.read()
     return data
 

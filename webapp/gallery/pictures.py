@@ -4,21 +4,13 @@ No row and no storage here.
 """
 
 import json
-import os
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from webapp.errors import AppError
+from webapp.gallery import picture_process
 
 MAX_BYTES = 20_000_000
-TIMEOUT_S = 20.0
-MAX_READERS = 2
 TAKEN = "a PNG, JPEG, WebP, GIF or AVIF of at most 20 MB, 50 million pixels and 16,384 px a side, not animated"
-
-_readers = threading.BoundedSemaphore(MAX_READERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +34,7 @@ def clean(data: bytes, *, field_name: str = "file") -> CleanPicture:
     check_num_bytes(len(data), field_name)
     if not data:
         raise _refused(field_name, "picture_unreadable", "the file is empty", 0)
-    if not _readers.acquire(timeout=TIMEOUT_S):
-        message = "Too many pictures are being read at once. Try again in a few seconds."
-        raise AppError("pictures_busy", 503, message, headers={"Retry-After": "5"})
-    try:
-        answer = _read(data)
-    finally:
-        _readers.release()
+    answer = picture_process.answer_of("picture_reader.py", data)
     head, _, png = answer.partition(b"\n")
     if not head:  # killed by its limits, or by a decoder that crashed
         reason = "reading it took more time or memory than one picture may take"
@@ -67,24 +53,6 @@ def check_num_bytes(num_bytes: int, field_name: str) -> None:
     """
     if num_bytes > MAX_BYTES:
         raise _refused(field_name, "picture_too_large", f"it has {num_bytes:,} bytes", num_bytes)
-
-
-def _read(data: bytes) -> bytes:
-    """What the reader says; nothing when it came to no good end."""
-    command = [sys.executable, "-I", str(Path(__file__).with_name("picture_reader.py"))]
-    try:
-        done = subprocess.run(
-            command,
-            input=data,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": os.defpath},
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return b""
-    return done.stdout if done.returncode == 0 else b""
 
 
 def _refused(field_name: str, code: str, reason: str, num_bytes: int) -> AppError:

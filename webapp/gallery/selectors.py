@@ -74,6 +74,15 @@ def open_file(artifact: Artifact, role: str) -> "File[bytes]":
     file = file_of(artifact, role)
     if file is None:
         raise FileNotFoundError(f"artifact {artifact.id} has no {role}")
+    return open_bytes(file)
+
+
+def open_bytes(file: ArtifactFile) -> "File[bytes]":
+    """The bytes of this very file, to read and close.
+
+    Raises:
+        FileNotFoundError: they are gone.
+    """
     return storage.open_blob(file.sha256)
 
 

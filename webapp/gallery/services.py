@@ -1,5 +1,6 @@
 """The one door through which bytes enter storage. It refuses what is not screened, marked and signed by us."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -88,25 +89,62 @@ def _check(draft: ArtifactDraft) -> None:
         raise RefusedError(f"artifact {draft.artifact_id} must be held: a verdict asks for review")
     if not draft.mark.scheme:
         raise RefusedError(f"artifact {draft.artifact_id} has no mark record; an unmarked one says scheme 'none'")
-    _check_credentials(draft, "original", draft.original)
+    _check_credentials(draft.artifact_id, "original", draft.original)
     if draft.thumbnail is not None:
-        thumbnail = _check_credentials(draft, "thumbnail", draft.thumbnail)
-        if draft.original.manifest_label not in thumbnail.manifest["manifests"]:
-            raise RefusedError(f"the thumbnail of artifact {draft.artifact_id} does not name its original as parent")
+        _check_copy(draft.artifact_id, "thumbnail", draft.thumbnail, draft.original.manifest_label)
 
 
-def _check_credentials(draft: ArtifactDraft, what: str, signed: SignedFile) -> provenance.CredentialReport:
+def _check_copy(artifact_id: UUID, what: str, copy: SignedFile, original_label: str) -> None:
+    report = _check_credentials(artifact_id, what, copy)
+    if original_label not in report.manifest["manifests"]:
+        raise RefusedError(f"the {what} of artifact {artifact_id} does not name its original as parent")
+
+
+def _check_credentials(artifact_id: UUID, what: str, signed: SignedFile) -> provenance.CredentialReport:
     """Read the credentials of the very bytes that are about to be kept."""
     report = provenance.read(signed.data, signed.media_type, signed.sidecar)
     if report.state != "valid" or not report.is_ours:
         reasons = "; ".join(report.problems) or f"{report.state}, signed by {report.issuer or 'nobody'}"
-        raise RefusedError(f"the credentials of the {what} of artifact {draft.artifact_id} do not hold: {reasons}")
+        raise RefusedError(f"the credentials of the {what} of artifact {artifact_id} do not hold: {reasons}")
     if report.certificate_sha256 != signed.certificate_sha256 or report.manifest_label != signed.manifest_label:
-        raise RefusedError(f"the {what} of artifact {draft.artifact_id} is described by another file's credentials")
+        raise RefusedError(f"the {what} of artifact {artifact_id} is described by another file's credentials")
     disclosed = manifests.disclosure_of(report.manifest["manifests"][report.manifest_label]).get("id")
-    if disclosed != draft.artifact_id.urn:
-        raise RefusedError(f"the credentials of the {what} name {disclosed}, not {draft.artifact_id.urn}")
+    if disclosed != artifact_id.urn:
+        raise RefusedError(f"the credentials of the {what} name {disclosed}, not {artifact_id.urn}")
     return report
+
+
+def store_copy(artifact: Artifact, role: ArtifactFile.Role, copy: SignedFile, *, original_label: str) -> ArtifactFile:
+    """Keep another file of an artifact that is kept already, such as its original as WebP: its bytes and credentials.
+
+    A second file of the same role is not kept; the first is returned.
+
+    Args:
+        original_label: the manifest of the original, which the copy must name as its parent.
+
+    Raises:
+        RefusedError: the credentials are missing, wrong, another artifact's, or name another original.
+        AppError: storage_full.
+    """
+    _check_copy(artifact.id, role, copy, original_label)
+    file = ArtifactFile(
+        artifact=artifact,
+        role=role,
+        sha256=hashlib.sha256(copy.data).hexdigest(),
+        media_type=copy.media_type,
+        num_bytes=len(copy.data),
+    )
+    try:
+        with transaction.atomic():
+            file.save(force_insert=True)
+            provenance.record_credential(file.id, copy)
+            storage.put(copy.data)
+    except IntegrityError:
+        known = ArtifactFile.objects.filter(artifact=artifact, role=role).first()
+        if known is None:
+            raise
+        return known
+    return file
 
 
 def _put_files(draft: ArtifactDraft) -> list[tuple[ArtifactFile, SignedFile | None]]:

@@ -16,7 +16,8 @@ from webapp.provenance import authority, manifest, xmp
 from webapp.provenance.manifest import GenerationFacts as GenerationFacts  # part of this interface
 from webapp.provenance.models import Credential, MarkRecord
 
-EMBEDDING_MEDIA_TYPES = frozenset({"image/png", "image/webp", "image/jpeg"})
+EMBEDDING_MEDIA_TYPES = frozenset({"image/png", "image/webp", "image/jpeg", "image/svg+xml", "image/gif", "video/mp4"})
+Change = Literal["c2pa.resized", "c2pa.transcoded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,24 @@ def _context(folder: Path) -> Any:
     return c2pa.Context.from_dict(options, signer=c2pa.Signer.from_info(info))
 
 
-def sign(data: bytes, media_type: str, *, facts: GenerationFacts, parent: SignedFile | None = None) -> SignedFile:
-    """Sign these bytes as made by a net, or as a smaller copy of `parent`.
+def sign(
+    data: bytes,
+    media_type: str,
+    *,
+    facts: GenerationFacts,
+    parent: SignedFile | None = None,
+    change: Change = "c2pa.resized",
+) -> SignedFile:
+    """Sign these bytes as made by a net, or as another copy of `parent`.
 
-    A picture carries its credentials; anything else (text) gets them as a sidecar and stays as it is.
+    A picture or a film carries its credentials; anything else (text) gets them as a sidecar and stays as it is.
 
     Args:
         data: the whole file.
         media_type: for example image/png; parameters such as "; charset=utf-8" are allowed.
         facts: what the manifest says.
-        parent: the signed original of a thumbnail; named as its parent ingredient.
+        parent: the signed original of a copy; named as its parent ingredient.
+        change: how the copy differs: made smaller, or put into another format.
 
     Raises:
         ValueError: there are no bytes, or c2pa refuses them; the message says why.
@@ -122,7 +131,7 @@ def sign(data: bytes, media_type: str, *, facts: GenerationFacts, parent: Signed
                 builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
                 ingredient = {"title": facts.title, "relationship": "parentOf"}
                 builder.add_ingredient(ingredient, parent.media_type, io.BytesIO(parent.data))
-                builder.add_action({"action": "c2pa.resized", "softwareAgent": manifest.software_agent(facts)})
+                builder.add_action({"action": change, "softwareAgent": manifest.software_agent(facts)})
             if not is_embedded:
                 builder.set_no_embed()
             credentials: bytes = builder.sign(plain_type, io.BytesIO(data), signed)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import c2pa
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pytest_django import Settings
 
+from genworkers.codecs.animation import FileFormat, to_animation
 from tests.factories import ArtifactFactory, ArtifactFileFactory
 from tests.webapp.provenance.samples import PICTURE, PNG, TEXT, WEBP, facts_of
 from webapp.provenance import manifest, services
@@ -83,6 +85,33 @@ def test_a_thumbnail_names_its_original() -> None:
     assert (report.state, report.is_ours, report.problems) == ("valid", True, [])
     (ingredient,) = report.manifest["manifests"][report.manifest_label]["ingredients"]
     assert (ingredient["relationship"], ingredient["active_manifest"]) == ("parentOf", original.manifest_label)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "file_format"), [("image/webp", "webp"), ("image/gif", "gif"), ("video/mp4", "mp4")]
+)
+def test_an_animation_carries_its_credentials(media_type: str, file_format: FileFormat) -> None:
+    frames = [np.asarray(picture) for picture in (PICTURE, Image.new("RGBA", PICTURE.size, "#ff8000"))]
+    data = to_animation(frames, file_format, 4)
+    signed = services.sign(data, media_type, facts=facts_of())
+    report = services.read(signed.data, media_type)
+    assert (signed.is_embedded, report.state, report.is_ours, report.problems) == (True, "valid", True, [])
+    changed = bytearray(signed.data)
+    changed[-40] ^= 1
+    assert services.read(bytes(changed), media_type).state != "valid"
+    assert services.read(data, media_type).state == "none"
+
+
+def test_an_svg_carries_its_credentials_and_says_that_it_was_put_into_another_format() -> None:
+    facts = facts_of()
+    original = services.sign(PNG, "image/png", facts=facts)
+    svg = (
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>'
+    )
+    signed = services.sign(svg, "image/svg+xml", facts=facts, parent=original, change="c2pa.transcoded")
+    report = services.read(signed.data, "image/svg+xml")
+    assert (signed.is_embedded, report.state, report.is_ours, report.problems) == (True, "valid", True, [])
+    assert services.read(signed.data.replace(b"M0 0h9", b"M0 0h8"), "image/svg+xml").state == "invalid"
 
 
 @pytest.mark.parametrize("position", [60, 400, 2000, -200, -20])

@@ -1,0 +1,40 @@
+"""Runs one of the scripts beside it in a process of its own: bytes in, bytes out, and it can be stopped."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from webapp.errors import AppError
+
+TIMEOUT_S = 25.0
+MAX_PROCESSES = 2
+
+_places = threading.BoundedSemaphore(MAX_PROCESSES)
+
+
+def answer_of(script: str, data: bytes, *arguments: str) -> bytes:
+    """What the script writes for these bytes; nothing when it crashed or hit a limit of time or memory.
+
+    Raises:
+        AppError: pictures_busy.
+    """
+    if not _places.acquire(timeout=TIMEOUT_S):
+        message = "Too many pictures are being read at once. Try again in a few seconds."
+        raise AppError("pictures_busy", 503, message, headers={"Retry-After": "5"})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(Path(__file__).with_name(script)), *arguments],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return b""
+    finally:
+        _places.release()
+    return done.stdout if done.returncode == 0 else b""
