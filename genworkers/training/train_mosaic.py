@@ -1,119 +1,87 @@
 """Train the masked Transformer on a finished tokenizer's codes: `python -m genworkers.training.train_mosaic --help`.
 
-The budget is wall-clock time. Run again with the same --out it goes on where the last checkpoint stood.
+Stickers of several styles, and scenes composed from them. The budget is wall-clock time; run again with the same --out
+it goes on where the last checkpoint stood.
 """
 
 import argparse
-import hashlib
-import json
-import math
-import time
-from collections import Counter
-from dataclasses import dataclass
+import copy
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from genworkers.codecs.wordpiece import WordPiece
-from genworkers.nets.encoder import load_minilm, minilm_folder
-from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
+from genworkers.nets.fsq_tokenizer import FiniteScalarQuantiser, FsqTokenizer, TokenizerConfig
 from genworkers.nets.masked_transformer import Captions, MaskedTransformer, MosaicConfig
 from genworkers.sampling.schedules import mask_frac
-from genworkers.training.optim import wsd_factor
-from genworkers.training.sticker_data import (
-    Caption,
-    caption_choices,
-    is_held_out,
-    load_stickers,
-    read_captions,
+from genworkers.training.loop import TimedRun
+from genworkers.training.mosaic_data import (
+    CAPTION_TOKENS,
+    CaptionTable,
+    CodeSet,
+    TextNumbers,
+    compose_pool,
+    encode_texts,
+    scene_codes,
+    sticker_codes,
 )
+from genworkers.training.optim import move_average, wsd_factor
+from genworkers.training.sticker_data import load_stickers, read_captions
 
-CHECKPOINT_EVERY_S = 300.0
-CAPTION_TOKENS = 24
-
-
-@dataclass
-class CaptionTable:
-    """Every text that training can show, encoded once: half-precision states (M, 24, 384) and their lengths (M)."""
-
-    states: Tensor
-    lengths: Tensor
-    sentences: Tensor
-
-    def rows(self, picked: Tensor, style: Tensor, is_dropped: Tensor) -> Captions:
-        """The captions at `picked` (B), without words where `is_dropped` (B)."""
-        is_token = torch.arange(CAPTION_TOKENS) < self.lengths[picked, None]
-        return Captions(
-            self.states[picked].float(), is_token & ~is_dropped[:, None], self.sentences[picked].float(), style
-        )
+NO_CAPTION_CHANCE = 0.1
+NO_STYLE_CHANCE = 0.05
+HIDDEN_WORD_CHANCE = 0.1
+WRONG_CODE_CHANCE = 0.03
+NUM_KEPT_BACK_SCENES = 360
 
 
-@dataclass
-class CodeSet:
-    """Pictures as codes (M, N), with the style and the caption texts of each."""
+class SharedDigits(nn.Module):
+    """Adds to each code's row of a table what it shares with all codes that have a digit in common.
 
-    codes: Tensor
-    style: Tensor
-    is_held_out: Tensor
-    texts: list[tuple[list[int], Tensor]]
+    The codes of a finite scalar quantiser are numbers of several digits, and codes that differ in one digit look alike:
+    what is learned of one helps the others. `folded` makes it one plain table again.
+    """
 
+    digits: Tensor
 
-def encode_texts(texts: list[str], cache: Path) -> CaptionTable:
-    """Run the text encoder over all texts, shortest first so that little is padding; kept in `cache` afterwards."""
-    cached = cache / f"captions-{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]}.safetensors"
-    if cached.exists():
-        return CaptionTable(**load_file(cached))
-    folder = minilm_folder()
-    encoder, wordpiece = load_minilm(folder), WordPiece(folder / "tokenizer.json")
-    ids = wordpiece.encode_batch(texts)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    states = torch.zeros(len(ids), CAPTION_TOKENS, encoder.config.width, dtype=torch.float16)
-    lengths = torch.zeros(len(ids), dtype=torch.long)
-    sentences = torch.zeros(len(ids), encoder.config.width, dtype=torch.float16)
-    with torch.inference_mode():
-        for start in range(0, len(order), 64):
-            rows = order[start : start + 64]
-            for row, own in zip(rows, encoder.encode([ids[i] for i in rows]), strict=True):
-                lengths[row] = min(len(own), CAPTION_TOKENS)
-                states[row, : lengths[row]] = own[:CAPTION_TOKENS].half()
-                sentences[row] = own.mean(0).half()
-    save_file({"states": states, "lengths": lengths, "sentences": sentences}, cached)
-    return CaptionTable(states, lengths, sentences)
+    def __init__(self, levels: tuple[int, ...], num_rows: int, width: int) -> None:
+        super().__init__()
+        quantiser = FiniteScalarQuantiser(levels)
+        numbers = torch.arange(quantiser.num_codes)[:, None] // quantiser.bases % quantiser.levels
+        one_hot = torch.cat([F.one_hot(numbers[:, place], level) for place, level in enumerate(levels)], 1).float()
+        rest = torch.zeros(num_rows - len(one_hot), one_hot.shape[1])
+        self.register_buffer("digits", torch.cat([one_hot, rest]), persistent=False)
+        self.shared = nn.Parameter(torch.zeros(one_hot.shape[1], width))
+
+    def forward(self, table: Tensor) -> Tensor:
+        """(K, D) to the same shape."""
+        return table + self.digits @ self.shared
 
 
-def encode_pictures(tokenizer: FsqTokenizer, pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
-    """(M, 64, 64, 4) premultiplied uint8 to codes (M, N)."""
-    with torch.inference_mode():
-        chunks = [
-            tokenizer.encode(torch.from_numpy(pictures[i : i + 64]).permute(0, 3, 1, 2).float() / 255.0)
-            for i in range(0, len(pictures), 64)
-        ]
-    return torch.cat(chunks)
+def share_digits(net: MaskedTransformer, levels: tuple[int, ...]) -> None:
+    """Let the tables of codes, in and out, share what their digits share; changes the net in place."""
+    width = net.config.width
+    parametrize.register_parametrization(net.codes, "weight", SharedDigits(levels, net.config.num_codes + 1, width))
+    parametrize.register_parametrization(net.head, "weight", SharedDigits(levels, net.config.num_codes, width))
 
 
-def load_codes(
-    corpus: Path, cache: Path, styles: list[str], tokenizer: FsqTokenizer
-) -> tuple[CodeSet, list[str], dict[str, Caption]]:
-    """All pictures of the styles as codes, and the texts that their caption numbers point to."""
-    captions = read_captions(corpus)
-    numbers: dict[str, int] = {}
-    counts = Counter(word for caption in captions.values() for word in caption.keywords)
-    codes, style_of, held_out, texts = [], [], [], []
-    for number, style in enumerate(styles):
-        stickers = load_stickers(corpus, style, cache)
-        codes.append(encode_pictures(tokenizer, stickers.small))
-        for key in stickers.keys:
-            choices = caption_choices(captions[key], counts)
-            picked = [numbers.setdefault(text, len(numbers)) for text, _ in choices]
-            texts.append((picked, torch.tensor([chance for _, chance in choices])))
-            style_of.append(number)
-            held_out.append(is_held_out(key))
-    code_set = CodeSet(torch.cat(codes), torch.tensor(style_of), torch.tensor(held_out), texts)
-    return code_set, list(numbers), captions
+class Folded:
+    """The state of a net whose tables share digits, as that of a plain MaskedTransformer; for checkpoints to serve."""
+
+    def __init__(self, net: MaskedTransformer) -> None:
+        self.net = net
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tables."""
+        plain = {name: value for name, value in self.net.state_dict().items() if "parametrizations" not in name}
+        tables = {"codes.weight": self.net.codes.weight, "head.weight": self.net.head.weight}
+        return plain | {name: table.detach().clone() for name, table in tables.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Nothing to do: the net itself is loaded beside."""
 
 
 def hide(codes: Tensor, mask_code: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -125,19 +93,83 @@ def hide(codes: Tensor, mask_code: int, generator: torch.Generator) -> tuple[Ten
     return codes.masked_fill(is_hidden, mask_code), is_hidden
 
 
+def spoil(codes: Tensor, num_codes: int, generator: torch.Generator) -> Tensor:
+    """Some codes replaced by any other, as happens when drawing: the net learns not to trust each of them."""
+    is_wrong = torch.rand(codes.shape, generator=generator) < WRONG_CODE_CHANCE
+    return torch.where(is_wrong, torch.randint(num_codes, codes.shape, generator=generator), codes)
+
+
+def random_captions(
+    data: CodeSet, rows: Tensor, table: CaptionTable, num_styles: int, generator: torch.Generator
+) -> Captions:
+    """One of the captions of each picture by chance; now and then none, some words hidden, or no style of its own."""
+    picked = torch.multinomial(data.chances[rows], 1, generator=generator)
+    texts = data.texts[rows].gather(1, picked)[:, 0]
+    style = F.one_hot(data.style[rows], num_styles).float()
+    has_no_style = torch.rand(len(rows), 1, generator=generator) < NO_STYLE_CHANCE
+    style = torch.where(has_no_style, torch.full_like(style, 1.0 / num_styles), style)
+    is_dropped = torch.rand(len(rows), generator=generator) < NO_CAPTION_CHANCE
+    num_tokens = table.states.shape[1]
+    has_all_words = torch.rand(len(rows), 1, generator=generator) < 0.7
+    is_kept = torch.rand(len(rows), num_tokens, generator=generator) >= HIDDEN_WORD_CHANCE
+    return table.rows(texts, style, is_dropped, is_kept | has_all_words)
+
+
 def masked_cross_entropy(net: MaskedTransformer, data: CodeSet, table: CaptionTable, rows: Tensor) -> float:
     """Mean cross-entropy in nats of hidden codes, captioned by the plain name, with always the same masks."""
     generator = torch.Generator().manual_seed(1)
     total, count = 0.0, 0
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for part in rows.split(64):
             hidden, is_hidden = hide(data.codes[part], net.mask_code, generator)
-            names = torch.tensor([data.texts[row][0][0] for row in part.tolist()])
-            captions = table.rows(names, data.style[part], torch.zeros(len(part), dtype=torch.bool))
-            logits = net(hidden, captions)[is_hidden]
+            captions = table.rows(data.texts[part, 0], data.style[part], torch.zeros(len(part), dtype=torch.bool))
+            logits = net(hidden, captions)[is_hidden].float()
             total += float(F.cross_entropy(logits, data.codes[part][is_hidden], reduction="sum"))
             count += len(logits)
-    return total / count
+    return round(total / count, 4)
+
+
+def make_optimisers(net: nn.Module, peak: float, peak_rest: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the matrices of the layers, AdamW for all else, each with its highest learning rate."""
+    matrices = [p for name, p in net.named_parameters() if name.startswith("layers.") and p.ndim == 2]
+    is_matrix = {id(p) for p in matrices}
+    rest = [p for p in net.parameters() if id(p) not in is_matrix]
+    return [
+        (torch.optim.Muon(matrices, lr=peak, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"), peak),
+        (torch.optim.AdamW(rest, lr=peak_rest, betas=(0.9, 0.96), weight_decay=0.01, fused=True), peak_rest),
+    ]
+
+
+class RowPicker:
+    """Rows of stickers and scenes by chance: a share of scenes, the rest styles by their weights."""
+
+    def __init__(self, stickers: CodeSet, scenes: CodeSet, weights: list[float], scene_share: float) -> None:
+        trained = (~stickers.is_held_out).nonzero()[:, 0]
+        counts = torch.bincount(stickers.style[trained], minlength=len(weights))
+        self.trained = trained
+        self.chances = (torch.tensor(weights) / counts)[stickers.style[trained]]
+        self.num_scenes = len(scenes.codes)
+        self.first_scene = len(stickers.codes)
+        self.scene_share = scene_share
+
+    def pick(self, count: int, generator: torch.Generator) -> Tensor:
+        """Row numbers of a set that has the stickers first and then the scenes."""
+        num_scenes = round(count * self.scene_share)
+        own = self.trained[torch.multinomial(self.chances, count - num_scenes, True, generator=generator)]
+        scenes = self.first_scene + torch.randint(self.num_scenes, (num_scenes,), generator=generator)
+        return torch.cat([own, scenes])
+
+
+def joined(first: CodeSet, second: CodeSet) -> CodeSet:
+    """Both sets, one after the other; the second may have fewer captions a picture."""
+    missing = first.texts.shape[1] - second.texts.shape[1]
+    return CodeSet(
+        torch.cat([first.codes, second.codes]),
+        torch.cat([first.style, second.style]),
+        torch.cat([first.is_held_out, second.is_held_out]),
+        torch.cat([first.texts, F.pad(second.texts, (0, missing))]),
+        torch.cat([first.chances, F.pad(second.chances, (0, missing))]),
+    )
 
 
 def main() -> None:
@@ -147,7 +179,9 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer/resume.pt"))
     parser.add_argument("--out", type=Path, default=Path("runs/mosaic"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    parser.add_argument("--styles", nargs="+", default=["fluent-flat"])
+    parser.add_argument("--styles", nargs="+", default=["fluent-flat"], help="STYLE or STYLE:WEIGHT, in this order")
+    parser.add_argument("--scenes", type=float, default=0.3, help="share of composed scenes in a batch")
+    parser.add_argument("--num-scenes", type=int, default=16_000)
     parser.add_argument("--budget-min", type=float, default=60.0)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate of the hidden matrices")
@@ -156,93 +190,72 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
 
     tokenizer = FsqTokenizer(TokenizerConfig())
     tokenizer.load_state_dict(torch.load(options.tokenizer, weights_only=True)["average"])
-    data, texts, _ = load_codes(options.corpus, options.cache, options.styles, tokenizer.eval())
-    table = encode_texts(texts, options.cache)
-    trained, held_out = (~data.is_held_out).nonzero()[:, 0], data.is_held_out.nonzero()[:, 0]
-
-    config = MosaicConfig(
-        num_codes=tokenizer.config.num_codes, num_styles=len(options.styles), caption_tokens=CAPTION_TOKENS
+    tokenizer.eval()
+    named = [text.partition(":") for text in options.styles]
+    weights = [float(weight or 1.0) for _, _, weight in named]
+    sets = [load_stickers(options.corpus, style, options.cache) for style, _, _ in named]
+    captions, numbers = read_captions(options.corpus), TextNumbers()
+    stickers = sticker_codes(sets, captions, tokenizer, numbers)
+    shares = [weight / sum(weights) for weight in weights]
+    scenes, kept_back = (
+        scene_codes(
+            [
+                compose_pool(style, captions, round(count * share), seed, options.cache)
+                for style, share in zip(sets, shares, strict=True)
+            ],
+            tokenizer,
+            numbers,
+        )
+        for seed, count in enumerate((options.num_scenes, NUM_KEPT_BACK_SCENES))
     )
-    net, average = MaskedTransformer(config), MaskedTransformer(config)
-    average.load_state_dict(net.state_dict())
-    matrices = [p for name, p in net.named_parameters() if name.startswith("layers.") and p.ndim == 2]
-    is_matrix = {id(p) for p in matrices}
-    rest = [p for p in net.parameters() if id(p) not in is_matrix]
-    optimisers: list[tuple[torch.optim.Optimizer, float]] = [
-        (
-            torch.optim.Muon(matrices, lr=options.peak, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-            options.peak,
-        ),
-        (
-            torch.optim.AdamW(rest, lr=options.peak_rest, betas=(0.9, 0.96), weight_decay=0.01, fused=True),
-            options.peak_rest,
-        ),
+    table = encode_texts(numbers.texts(), options.cache)
+    data, picker = joined(stickers, scenes), RowPicker(stickers, scenes, weights, options.scenes)
+    held_out = [
+        (style, (data.is_held_out & (data.style == number)).nonzero()[:, 0])
+        for number, (style, _, _) in enumerate(named)
     ]
-    step, spent_s = 0, 0.0
-    resume = options.out / "resume.pt"
-    if resume.exists():
-        state = torch.load(resume, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        for (optimiser, _), saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        step, spent_s = state["step"], state["spent_s"]
-    generator = torch.Generator().manual_seed(step)
 
-    budget_s, last_tick, last_save_s, running = options.budget_min * 60, time.monotonic(), spent_s, 0.0
-    with (options.out / "log.jsonl").open("a", buffering=1) as log:
-        while True:
-            is_last = spent_s >= budget_s
-            if is_last or spent_s - last_save_s >= CHECKPOINT_EVERY_S:
-                last_save_s = spent_s
-                scores = {
-                    "held_out": round(masked_cross_entropy(average, data, table, held_out), 4),
-                    "trained": round(masked_cross_entropy(average, data, table, trained[:256]), 4),
-                }
-                log.write(json.dumps({"step": step, "spent_s": round(spent_s), "scores": scores}) + "\n")
-                state = {"net": net.state_dict(), "average": average.state_dict(), "step": step, "spent_s": spent_s}
-                state["optimisers"] = [optimiser.state_dict() for optimiser, _ in optimisers]
-                torch.save(state, options.out / "resume.part")
-                (options.out / "resume.part").replace(resume)
-            if is_last:
-                break
-            factor = wsd_factor(spent_s / budget_s, warmup_frac=0.0, cooldown_frac=0.45, floor=0.01)
-            for optimiser, peak in optimisers:
-                for group in optimiser.param_groups:
-                    group["lr"] = peak * factor * min(1.0, (step + 1) / 100)
-            rows = trained[torch.randint(len(trained), (options.batch,), generator=generator)]
-            numbers = []
-            for row in rows.tolist():
-                choices, chances = data.texts[row]
-                numbers.append(choices[int(torch.multinomial(chances, 1, generator=generator))])
-            is_dropped = torch.rand(len(rows), generator=generator) < 0.1
-            captions = table.rows(torch.tensor(numbers), data.style[rows], is_dropped)
-            hidden, is_hidden = hide(data.codes[rows], net.mask_code, generator)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = net(hidden, captions)
-            loss = F.cross_entropy(logits[is_hidden].float(), data.codes[rows][is_hidden])
-            for optimiser, _ in optimisers:
-                optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            for optimiser, _ in optimisers:
-                optimiser.step()
-            decay = min(0.998, (step + 1) / (step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
-            step += 1
-            now = time.monotonic()
-            spent_s, last_tick = spent_s + now - last_tick, now
-            running += float(loss.detach())
-            if not math.isfinite(running):
-                raise FloatingPointError(f"the loss is {running} at step {step}; lower --peak")
-            if step % 50 == 0:
-                log.write(json.dumps({"step": step, "spent_s": round(spent_s), "loss": round(running / 50, 4)}) + "\n")
-                running = 0.0
+    net = MaskedTransformer(
+        MosaicConfig(num_codes=tokenizer.config.num_codes, num_styles=len(sets), caption_tokens=CAPTION_TOKENS)
+    )
+    share_digits(net, tokenizer.config.levels)
+    shadow = copy.deepcopy(net)
+    optimisers = make_optimisers(net, options.peak, options.peak_rest)
+    run = TimedRun(
+        options.out,
+        options.budget_min,
+        {"net": net, "shadow": shadow, "average": Folded(shadow), "muon": optimisers[0][0], "adamw": optimisers[1][0]},
+    )
+    generator = torch.Generator().manual_seed(run.step)
+
+    def scores() -> dict[str, float]:
+        entropies = {style: masked_cross_entropy(shadow, data, table, rows) for style, rows in held_out}
+        entropies["trained"] = masked_cross_entropy(shadow, data, table, picker.trained[:: len(picker.trained) // 256])
+        entropies["new_scenes"] = masked_cross_entropy(shadow, kept_back, table, torch.arange(len(kept_back.codes)))
+        return entropies
+
+    for spent_frac in run.steps(scores):
+        factor = wsd_factor(spent_frac, warmup_frac=0.0, cooldown_frac=0.45, floor=0.01)
+        for optimiser, peak in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = peak * factor * min(1.0, (run.step + 1) / 100)
+        rows = picker.pick(options.batch, generator)
+        texts = random_captions(data, rows, table, len(sets), generator)
+        hidden, is_hidden = hide(spoil(data.codes[rows], net.config.num_codes, generator), net.mask_code, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(hidden, texts)
+        loss = F.cross_entropy(logits[is_hidden].float(), data.codes[rows][is_hidden])
+        for optimiser, _ in optimisers:
+            optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        for optimiser, _ in optimisers:
+            optimiser.step()
+        move_average(shadow, net, run.step, 0.998)
+        run.note(loss=float(loss.detach()))
 
 
 if __name__ == "__main__":
