@@ -1,0 +1,148 @@
+"""Train the Transformer of the characters net: `python -m genworkers.training.character_mosaic --help`.
+
+Characters are composed, described and encoded while it trains: a pool of examples in which the oldest make room for new
+ones. The budget is wall-clock time; run again with the same --out it goes on.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genworkers.codecs.wordpiece import WordPiece
+from genworkers.nets.encoder import load_minilm, minilm_folder
+from genworkers.nets.masked_transformer import Captions, MaskedTransformer, MosaicConfig
+from genworkers.nets.palette_tokenizer import PaletteTokenizer, PaletteTokenizerConfig
+from genworkers.training.character_captions import full_caption, varied_caption
+from genworkers.training.character_composer import Character, Composer
+from genworkers.training.character_layers import load_layers
+from genworkers.training.character_steps import Learner
+from genworkers.training.loop import TimedRun
+from genworkers.training.train_mosaic import hide
+
+CAPTION_TOKENS = 48
+NUM_TESTED = 256
+DROP_CHANCE = 0.1
+
+
+class ExamplePool:
+    """A ring of examples: codes, and their caption as states of the text encoder."""
+
+    def __init__(self, composer: Composer, tokenizer: PaletteTokenizer, size: int) -> None:
+        folder = minilm_folder()
+        self.size = size
+        self._composer = composer
+        self._tokenizer = tokenizer.eval()
+        self._encoder, self._wordpiece = load_minilm(folder), WordPiece(folder / "tokenizer.json")
+        width = self._encoder.config.width
+        self.codes = torch.zeros(size, tokenizer.config.num_tiles, dtype=torch.long)
+        self.states = torch.zeros(size, CAPTION_TOKENS, width, dtype=torch.bfloat16)
+        self.lengths = torch.zeros(size, dtype=torch.long)
+        self.sentences = torch.zeros(size, width, dtype=torch.bfloat16)
+        self._next = 0
+
+    @torch.inference_mode()
+    def add(self, characters: Sequence[Character], texts: Sequence[str]) -> None:
+        """Write examples over the oldest ones; the pool's size is a multiple of their number."""
+        rows = slice(self._next, self._next + len(characters))
+        self._next = rows.stop % self.size
+        painted = torch.from_numpy(np.stack([self._composer.paint(character) for character in characters])).long()
+        self.codes[rows] = self._tokenizer.encode_indices(painted)
+        with torch.autocast("cpu", torch.bfloat16):
+            encoded = self._encoder.encode(self._wordpiece.encode_batch(list(texts)))
+        for row, states in zip(range(rows.start, rows.stop), encoded, strict=True):
+            length = min(len(states), CAPTION_TOKENS)
+            self.states[row, :length] = states[:length]
+            self.lengths[row] = length
+            self.sentences[row] = states.mean(0)
+
+    def refresh(self, random: np.random.Generator, num: int) -> None:
+        """Compose and describe `num` new characters."""
+        characters = [self._composer.draw(random) for _ in range(num)]
+        self.add(characters, [varied_caption(character, random) for character in characters])
+
+    def captions(self, rows: Tensor, is_dropped: Tensor) -> Captions:
+        """The captions at `rows` (B), without words where `is_dropped` (B)."""
+        is_token = (torch.arange(CAPTION_TOKENS) < self.lengths[rows, None]) & ~is_dropped[:, None]
+        style = torch.zeros(len(rows), dtype=torch.long)
+        return Captions(self.states[rows].float(), is_token, self.sentences[rows].float(), style)
+
+
+@torch.inference_mode()
+def masked_cross_entropy(net: MaskedTransformer, pool: ExamplePool) -> dict[str, float]:
+    """Mean cross-entropy in nats of hidden codes with always the same masks, and how many are guessed from none."""
+    generator = torch.Generator().manual_seed(1)
+    total, count, num_right, num_guessed = 0.0, 0, 0, 0
+    for rows in torch.arange(pool.size).split(32):
+        captions = pool.captions(rows, torch.zeros(len(rows), dtype=torch.bool))
+        hidden, is_hidden = hide(pool.codes[rows], net.mask_code, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(hidden, captions)[is_hidden].float()
+            blind = net(torch.full_like(hidden, net.mask_code), captions)
+        total += float(F.cross_entropy(logits, pool.codes[rows][is_hidden], reduction="sum"))
+        count += len(logits)
+        is_figure = pool.codes[rows] != pool.codes[rows][:, :1]
+        num_right += int((blind.argmax(-1) == pool.codes[rows])[is_figure].sum())
+        num_guessed += int(is_figure.sum())
+    return {"held_out": round(total / count, 4), "blind_accuracy": round(num_right / num_guessed, 4)}
+
+
+def load_tokenizer(path: Path) -> PaletteTokenizer:
+    """The averaged weights of a tokenizer run's resume.pt."""
+    tensors = torch.load(path, weights_only=True)["average"]
+    tokenizer = PaletteTokenizer(PaletteTokenizerConfig(num_colours=len(tensors["palette"])))
+    tokenizer.load_state_dict(tensors)
+    return tokenizer.eval()
+
+
+def main() -> None:
+    """Train until the budget is spent."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--tokenizer", type=Path, default=Path("runs/character-tokenizer/resume.pt"))
+    parser.add_argument("--out", type=Path, default=Path("runs/character-mosaic"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--budget-min", type=float, default=60.0)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--pool", type=int, default=4096)
+    parser.add_argument("--fresh", type=int, default=8, help="new examples a step")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+
+    composer = Composer(load_layers(options.corpus, options.cache))
+    tokenizer = load_tokenizer(options.tokenizer)
+    random = np.random.default_rng(1)
+    tested = ExamplePool(composer, tokenizer, NUM_TESTED)
+    for _ in range(NUM_TESTED // 32):
+        characters = [composer.draw(random, held_out=True) for _ in range(32)]
+        tested.add(characters, [full_caption(character) for character in characters])
+
+    config = MosaicConfig(num_codes=tokenizer.config.num_codes, caption_tokens=CAPTION_TOKENS)
+    net = MaskedTransformer(config)
+    learner = Learner(net, MaskedTransformer(config), ("layers.",))
+    run = TimedRun(options.out, options.budget_min, learner.parts)
+    random = np.random.default_rng([2, run.step])
+    generator = torch.Generator().manual_seed(run.step)
+    pool = ExamplePool(composer, tokenizer, options.pool)
+    for _ in range(options.pool // 32):
+        pool.refresh(random, 32)
+    for spent_frac in run.steps(lambda: masked_cross_entropy(learner.average, tested)):
+        pool.refresh(random, options.fresh)
+        rows = torch.randint(pool.size, (options.batch,), generator=generator)
+        captions = pool.captions(rows, torch.rand(len(rows), generator=generator) < DROP_CHANCE)
+        hidden, is_hidden = hide(pool.codes[rows], net.mask_code, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(hidden, captions)
+        loss = F.cross_entropy(logits[is_hidden].float(), pool.codes[rows][is_hidden])
+        learner.step(loss, spent_frac, run.step)
+        run.note(loss=float(loss.detach()))
+
+
+if __name__ == "__main__":
+    main()
