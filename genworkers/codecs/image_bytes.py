@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFilter, PngImagePlugin
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 # Chosen by eye on four stickers at 128 px: 0.8 takes the staircase away, 1.2 rounds small parts off.
 OUTLINE_BLUR_PX = 0.8
 OUTLINE_HALF_WIDTH = 0.2
+# Of a sticker of 512 px, 6 makes files 6 % smaller than 4 and takes 1.7 times as long.
+PNG_LEVEL = 4
 
 
 def premultiply(pixels: Pixels) -> Floats:
@@ -151,10 +153,13 @@ def retouch(original: Pixels, painted: Pixels, mask: Floats) -> Pixels:
         original, painted: (S, S, 4), straight.
         mask: (S, S) coverage, 0..1.
     """
-    blurred = _blur(mask[..., None], max(1.0, len(mask) / 256))
-    share = np.clip(2.0 * blurred - 1.0, 0.0, 1.0) * (mask[..., None] > 0.5)
-    blended = unpremultiply(premultiply(original) * (1.0 - share) + premultiply(painted) * share)
-    return np.where(share > 0.0, blended, original)
+    soft = Image.fromarray(np.rint(mask * 255.0).astype(np.uint8), mode="L")
+    blurred = np.asarray(soft.filter(ImageFilter.GaussianBlur(max(1.0, len(mask) / 256))), dtype=np.float32) / 255.0
+    share = np.where(mask > 0.5, np.clip(2.0 * blurred - 1.0, 0.0, 1.0), 0.0)
+    share_bytes = np.rint(share * 255.0).astype(np.uint8)
+    below, above = (Image.fromarray(pixels, mode="RGBA").convert("RGBa") for pixels in (original, painted))
+    blended = Image.composite(above, below, Image.fromarray(share_bytes, mode="L")).convert("RGBA")
+    return np.where(share_bytes[..., None] > 0, np.asarray(blended), original)
 
 
 def lay_on(pixels: Pixels, background: str) -> Pixels:
@@ -198,7 +203,7 @@ def to_png(pixels: Pixels, text_chunks: dict[str, str] | None = None) -> bytes:
     for keyword, text in (text_chunks or {}).items():
         info.add_itxt(keyword, text)
     buffer = io.BytesIO()
-    Image.fromarray(pixels, mode="RGBA").save(buffer, format="PNG", pnginfo=info)
+    Image.fromarray(pixels, mode="RGBA").save(buffer, format="PNG", pnginfo=info, compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
 
