@@ -1,9 +1,7 @@
 // What every page does: the ground, the keys, and the prompt bar (kinds, drafts, count, more).
 
-const storage = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(key, value); } catch { /* private window */ } },
-};
+import { setUpPictureBar } from "./picture_bar.js";
+import { storage } from "./storage.js";
 
 function isNight() {
   const chosen = document.documentElement.dataset.ground;
@@ -52,6 +50,7 @@ function setUpPromptBar(form) {
     panel.hidden = !panel.hidden;
     more.setAttribute("aria-expanded", String(!panel.hidden));
   });
+  setUpPictureBar(form);
   const wrong = form.querySelector("[aria-invalid=true]");
   if (wrong) wrong.focus();
 }
@@ -82,7 +81,7 @@ document.addEventListener("keydown", (event) => {
   const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     const form = promptForm();
-    if (form) { event.preventDefault(); form.requestSubmit(); }
+    if (form && !document.querySelector("dialog[open]")) { event.preventDefault(); form.requestSubmit(); }
   } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
     const panel = document.querySelector("#more:not([hidden])");
     if (panel?.contains(event.target)) document.querySelector(".bar__more").click();

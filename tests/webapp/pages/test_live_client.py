@@ -2,16 +2,13 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from PIL import Image
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from genworkers import contract
 from tests.factories import JobFactory
@@ -21,23 +18,6 @@ from webapp.workspaces.models import Membership
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 WAIT_MS = 20_000
 Open = Callable[[Job], list[WebSocketRoute]]
-
-
-@pytest.fixture
-def page(browser: Browser, live_server: LiveServer, membership: Membership) -> Iterator[Page]:
-    """A page that is signed in; no worker runs, so jobs stay as the test makes them."""
-    client = Client()
-    client.force_login(membership.user)
-    context = browser.new_context(base_url=live_server.url)
-    cookie = {
-        "name": settings.SESSION_COOKIE_NAME,
-        "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
-        "url": live_server.url,
-    }
-    context.add_cookies([cookie])  # type: ignore[list-item]
-    context.set_default_timeout(WAIT_MS)
-    yield context.new_page()
-    context.close()
 
 
 @pytest.fixture

@@ -99,6 +99,8 @@ def value_of(kind: str, name: str, value: object) -> str:
         return f"{value['route']}, {value['num_frames']} frames, {value['fps']} a second"
     if name in ("style", "style_mix"):
         return next((net.styles[str(value)] for net in catalog.nets() if str(value) in net.styles), str(value))
+    if name in ("start_image", "mask") and value:
+        return "given"
     schemas = parameters.schema_of("image" if kind == "image" else "text")
     unit = schemas.get(name, {}).get("unit", "")
     if value is True:
