@@ -1,18 +1,16 @@
 """From a checked call to its answer: submit the job, then wait for its end or pass it on as server-sent events.
 
-How a job's ending is told: see `transcript.py` and `envelope.py`. A rule that refuses the prompt is a 400 with code
-content_filter; one that withholds the result is an answer whose finish_reason is content_filter, with the reason in
-`refusal`. Errors found within EARLY_S have a status of their own, also for streams; later ones are told in the stream.
+What the answer says is the reply's: `text_reply.py` and `picture_reply.py`. A rule that refuses the prompt is a 400
+with code content_filter. Errors found within EARLY_S have a status of their own, also for streams; later ones are
+told in the stream.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import redis
@@ -22,15 +20,13 @@ from django.db import OperationalError
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from genworkers import contract
 from webapp.api import idempotency
 from webapp.api.application import away
 from webapp.api.auth import Caller
 from webapp.api.idempotency import Answer
-from webapp.api.openai.answers import Form, WholeText
 from webapp.api.openai.envelope import envelope, error_response
-from webapp.api.openai.model_list import fingerprint
-from webapp.api.openai.transcript import Delta, Transcript, cancel_job
-from webapp.api.openai.translation import Call
+from webapp.api.openai.listening import cancel_job
 from webapp.errors import AppError
 
 EARLY_S = 5.0
@@ -38,30 +34,54 @@ MAX_IGNORED_CHARS = 500
 KEEP_ALIVE = ": the job goes on\n\n"
 
 log = structlog.get_logger(__name__)
+Piece = TypeVar("Piece")
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What all parts of one answer have in common."""
+class Asked(Protocol):
+    """What every call says, of either kind."""
 
-    call: Call
-    form: Form
-    job: dict[str, Any]
+    @property
+    def request(self) -> contract.TextRequest | contract.ImageRequest:
+        """The checked request."""
 
-    def body(self, object_name: str) -> dict[str, Any]:
-        return {
-            "id": self.form.id_prefix + self.job["id"],
-            "object": object_name,
-            "created": int(datetime.fromisoformat(self.job["created_at"]).timestamp()),
-            "model": self.call.model,
-            "system_fingerprint": fingerprint(self.call.request.net, self.call.request.adapter),
-        }
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer comes piece by piece."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Fields that were sent and have no effect."""
 
 
-async def answer_to(caller: Caller, call: Call, form: Form, *, key: str | None) -> HttpResponseBase:
+class Reply(Protocol[Piece]):
+    """How one job is told: as one whole answer, or as the events of a stream."""
+
+    def pieces(self) -> AsyncGenerator[Piece | None, None]:
+        """Everything new, in order; None when nothing has happened. Raises AppError at a bad end."""
+
+    def add(self, piece: Piece) -> None:
+        """Put a piece to the whole answer."""
+
+    def whole(self) -> dict[str, Any]:
+        """The answer, once every piece was added."""
+
+    def opening(self) -> list[str]:
+        """What a stream says before the first piece."""
+
+    def event(self, piece: Piece) -> str:
+        """One piece as a stream tells it."""
+
+    def closing(self) -> list[str]:
+        """What a stream says after the last piece."""
+
+
+async def answer_to(
+    caller: Caller, call: Asked, reply_to: Callable[[dict[str, Any]], Reply[Any]], *, key: str | None
+) -> HttpResponseBase:
     """The whole answer, or a stream of it.
 
     Args:
+        reply_to: makes the reply from the job's snapshot as JSON.
         key: the caller's Idempotency-Key: sent again within a day, it finds the same job, also one that still runs;
             therefore a client that goes away does not cancel it.
 
@@ -74,19 +94,18 @@ async def answer_to(caller: Caller, call: Call, form: Form, *, key: str | None) 
     headers |= ignored_header(call.ignored)
     if submitted.is_replay:
         headers["Idempotency-Replayed"] = "true"
-    head = _Head(call, form, job)
-    transcript = Transcript(UUID(job["id"]), call.request.num_texts, is_kept=key is not None)
     try:
         if (job["error"] or {}).get("code") == "prompt_blocked":
             raise AppError("prompt_blocked", 400, job["error"]["message"])
+        reply = reply_to(job)
         if not call.is_stream:
-            return await _whole(head, transcript, headers)
-        return await _stream(head, transcript, headers)
+            return await _whole(reply, headers)
+        return await _stream(reply, headers, job["id"])
     except AppError as error:
         return error_response(error, headers)
 
 
-async def _submitted(caller: Caller, call: Call, key: str | None) -> Answer:
+async def _submitted(caller: Caller, call: Asked, key: str | None) -> Answer:
     """The job, or none at all: a client that leaves while it is being written down leaves nothing behind."""
     submitting = asyncio.ensure_future(sync_to_async(_submit)(caller, call, key))
     try:
@@ -98,7 +117,7 @@ async def _submitted(caller: Caller, call: Call, key: str | None) -> Answer:
         raise
 
 
-def _submit(caller: Caller, call: Call, key: str | None) -> Answer:
+def _submit(caller: Caller, call: Asked, key: str | None) -> Answer:
     return idempotency.submit(caller, caller.workspace(None), call.request, key=key, wait_s=0)
 
 
@@ -109,69 +128,52 @@ def ignored_header(names: tuple[str, ...]) -> dict[str, str]:
     return {"X-Tessera-Ignored": printable[:MAX_IGNORED_CHARS]} if names else {}
 
 
-async def _whole(head: _Head, transcript: Transcript, headers: Mapping[str, str]) -> HttpResponse:
-    wholes = [WholeText(index) for index in range(transcript.num_texts)]
-    async with aclosing(transcript.deltas()) as deltas:
-        async for delta in deltas:
-            if delta is not None:
-                wholes[delta.index].add(delta)
-    has_logprobs = head.call.request.num_logprobs is not None
-    body = head.body(head.form.object) | {
-        "choices": [head.form.choice(whole, has_logprobs=has_logprobs) for whole in wholes],
-        "usage": _usage(transcript),
-    }
-    return HttpResponse(json.dumps(body), content_type="application/json", headers=headers)
+async def _whole(reply: Reply[Any], headers: Mapping[str, str]) -> HttpResponse:
+    async with aclosing(reply.pieces()) as pieces:
+        async for piece in pieces:
+            if piece is not None:
+                reply.add(piece)
+    return HttpResponse(json.dumps(reply.whole()), content_type="application/json", headers=headers)
 
 
-async def _stream(head: _Head, transcript: Transcript, headers: Mapping[str, str]) -> StreamingHttpResponse:
-    deltas = transcript.deltas()
+async def _stream(reply: Reply[Any], headers: Mapping[str, str], job_id: str) -> StreamingHttpResponse:
+    pieces = reply.pieces()
     began = time.monotonic()
     first = None
-    async for first in deltas:
+    async for first in pieces:
         if first is not None or time.monotonic() - began > EARLY_S:
             break
     return StreamingHttpResponse(
-        _events(head, transcript, first, deltas),
+        _events(reply, first, pieces, job_id),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", **headers},
     )
 
 
 async def _events(
-    head: _Head, transcript: Transcript, first: Delta | None, deltas: AsyncGenerator[Delta | None, None]
+    reply: Reply[Piece], first: Piece | None, pieces: AsyncGenerator[Piece | None, None], job_id: str
 ) -> AsyncIterator[str]:
-    common = head.body(head.form.chunk_object)
-    usage: dict[str, Any] = {"usage": None} if head.call.has_usage_chunk else {}
-
-    def chunk(choice: dict[str, Any]) -> str:
-        return _sse(common | {"choices": [choice]} | usage)
-
-    async with aclosing(deltas):
-        for index in range(transcript.num_texts):
-            opening = head.form.opening(index)
-            if opening is not None:
-                yield chunk(opening)
+    async with aclosing(pieces):
+        for opening in reply.opening():
+            yield opening
         if first is not None:
-            yield chunk(head.form.piece(first))
+            yield reply.event(first)
         try:
-            async for delta in deltas:
-                yield KEEP_ALIVE if delta is None else chunk(head.form.piece(delta))
+            async for piece in pieces:
+                yield KEEP_ALIVE if piece is None else reply.event(piece)
         except AppError as error:
-            yield _sse(envelope(error))
+            yield sse(envelope(error))
             return
         except (redis.RedisError, OperationalError) as error:
-            log.warning("stream_broke_off", job_id=head.job["id"], error=str(error))
-            yield _sse(envelope(away()))
+            log.warning("stream_broke_off", job_id=job_id, error=str(error))
+            yield sse(envelope(away()))
             return
-        if head.call.has_usage_chunk:
-            yield _sse(common | {"choices": [], "usage": _usage(transcript)})
+        for closing in reply.closing():
+            yield closing
         yield "data: [DONE]\n\n"
 
 
-def _sse(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body)}\n\n"
-
-
-def _usage(transcript: Transcript) -> dict[str, int]:
-    prompt, completion = transcript.num_prompt_tokens, transcript.num_completion_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+def sse(body: dict[str, Any], event: str = "") -> str:
+    """One server-sent event."""
+    name = f"event: {event}\n" if event else ""
+    return f"{name}data: {json.dumps(body)}\n\n"

@@ -1,25 +1,21 @@
 """What a job writes, as pieces that never repeat: the job's own event log, made into the deltas of its texts.
 
 A job that another worker starts again writes the same words (its seed is fixed), so what was handed out is skipped.
-Whoever stops reading before the end cancels the job, unless it is to be kept.
 """
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
 from genworkers import contract
 from webapp.api.openai import envelope
+from webapp.api.openai.listening import Ending, Event, Gap, heard
 from webapp.errors import not_found
 from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact, ArtifactFile
-from webapp.jobs import services as jobs_services
-from webapp.jobs.follow import follow
-from webapp.jobs.models import Job
 
 
 @dataclass(frozen=True)
@@ -127,40 +123,23 @@ class Transcript:
         Raises:
             AppError: the job failed, expired, was cancelled, or was started again and wrote something else.
         """
-        is_over = False
-        try:
-            async with aclosing(follow(self.job_id, 0)) as messages:
-                async for message in messages:
-                    if message["type"] == "heartbeat":
+        async with aclosing(heard(self.job_id, is_kept=self.is_kept)) as happenings:
+            async for happening in happenings:
+                match happening:
+                    case None:
                         yield None
-                        continue
-                    ending = self._ending(message)
-                    if ending is None:
-                        for delta in self._heard(message):
+                    case Gap():
+                        self._has_gap = True
+                    case Ending():
+                        for delta in await self._last_deltas(happening):
                             yield delta
-                        continue
-                    is_over = True
-                    for delta in await self._last_deltas(*ending):
-                        yield delta
-        finally:
-            if not is_over and not self.is_kept:
-                await database_sync_to_async(cancel_job)(self.job_id)
+                    case event:
+                        for delta in self._read(event):
+                            yield delta
 
-    def _ending(self, message: dict[str, Any]) -> tuple[str, str, str] | None:
-        """State, code and message of a job that has ended."""
-        if message["type"] == "event":
-            event = message["event"]
-            is_final = event["kind"] in contract.FINAL_EVENT_KINDS
-            return (event["kind"], event.get("code", ""), event.get("message", "")) if is_final else None
-        self._has_gap = True
-        state = message["snapshot"]
-        error = state["error"] or {"code": "", "message": ""}
-        return (state["status"], error["code"], error["message"]) if state["finished_at"] else None
-
-    def _heard(self, message: dict[str, Any]) -> list[Delta]:
+    def _read(self, event: Event) -> list[Delta]:
         if self._has_gap:
             return []  # the kept result tells the rest
-        event = message["event"]
         if event["kind"] == "started":
             for text in self._texts:
                 text.restart()
@@ -171,19 +150,15 @@ class Transcript:
         delta = self._texts[piece.index].take(piece)
         return [delta] if delta.text or delta.logprobs else []
 
-    async def _last_deltas(self, status: str, code: str, message: str) -> list[Delta]:
-        match status:
-            case "succeeded":
-                return await self._finished()
-            case "blocked" | "held":
-                return [Delta(text.index, finish_reason="content_filter", refusal=message) for text in self._texts]
-            case "cancelled":
-                raise envelope.cancelled()
-            case "expired":
-                raise envelope.expired()
-        if code == "nothing_written":  # to OpenAI's programs an empty text is an answer
+    async def _last_deltas(self, ending: Ending) -> list[Delta]:
+        if ending.status == "succeeded":
+            return await self._finished()
+        if ending.status in ("blocked", "held"):
+            reason = ending.message
+            return [Delta(text.index, finish_reason="content_filter", refusal=reason) for text in self._texts]
+        if ending.code == "nothing_written":  # to OpenAI's programs an empty text is an answer
             return [Delta(text.index, finish_reason="stop") for text in self._texts]
-        raise envelope.failed(code, message)
+        raise ending.error()
 
     async def _finished(self) -> list[Delta]:
         late: list[Delta] = []
@@ -202,8 +177,3 @@ def _kept_texts(job_id: UUID) -> dict[int, _Kept]:
             text: bytes = file.read()
         found[artifact.index] = _Kept(text.decode(), artifact.num_tokens or 0, artifact.finish_reason)
     return found
-
-
-def cancel_job(job_id: UUID) -> None:
-    """Stop a job that nobody waits for."""
-    jobs_services.cancel(Job.objects.get(id=job_id))

@@ -11,12 +11,13 @@ from webapp.api.application import StrictApi, mend_parameters
 from webapp.api.auth import ApiRequest, BearerKey
 from webapp.api.jobs import IdempotencyKey
 from webapp.api.openai import model_list
-from webapp.api.openai.answers import ChatCompletion, ChatForm, Completion, CompletionForm
+from webapp.api.openai.answers import ChatCompletion, ChatForm, Completion, CompletionForm, Form
 from webapp.api.openai.bodies import ChatBody, CompletionBody
 from webapp.api.openai.envelope import ErrorEnvelope, error_response
 from webapp.api.openai.generation import answer_to
 from webapp.api.openai.model_list import Model, ModelList
-from webapp.api.openai.translation import chat_call, completion_call
+from webapp.api.openai.text_reply import TextReply
+from webapp.api.openai.translation import Call, chat_call, completion_call
 from webapp.errors import AppError
 
 ERROR_REF = "#/components/schemas/ErrorEnvelope"
@@ -100,7 +101,7 @@ async def create_chat_completion(
     request: ApiRequest, payload: Body[ChatBody], idempotency_key: IdempotencyKey = None
 ) -> HttpResponseBase:
     """What the net says next, in its own chat format."""
-    return await answer_to(request.auth, chat_call(payload), ChatForm(), key=idempotency_key)
+    return await _text_answer(request, chat_call(payload), ChatForm(), idempotency_key)
 
 
 @router.post(
@@ -114,7 +115,14 @@ async def create_completion(
     request: ApiRequest, payload: Body[CompletionBody], idempotency_key: IdempotencyKey = None
 ) -> HttpResponseBase:
     """How the prompt goes on, as it stands."""
-    return await answer_to(request.auth, completion_call(payload), CompletionForm(), key=idempotency_key)
+    return await _text_answer(request, completion_call(payload), CompletionForm(), idempotency_key)
+
+
+async def _text_answer(request: ApiRequest, call: Call, form: Form, key: str | None) -> HttpResponseBase:
+    def reply_to(job: dict[str, Any]) -> TextReply:
+        return TextReply(call, form, job, is_kept=key is not None)
+
+    return await answer_to(request.auth, call, reply_to, key=key)
 
 
 unknown = Router()
