@@ -64,7 +64,7 @@ def submit(
         The job, queued; or blocked at once when a rule refuses the prompt.
 
     Raises:
-        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, net_cannot, input_unknown,
+        AppError: forbidden, net_unknown, style_unknown, adapter_unknown, direction_unknown, net_cannot, input_unknown,
             mask_size_differs, queue_full.
     """
     if not workspaces.may_generate(user, workspace.id):
@@ -118,6 +118,9 @@ def _fitted(request: contract.TextRequest | contract.ImageRequest) -> contract.T
         for field, value in (("style", style), ("style_mix", request.style_mix)):
             if value and value not in net.styles:
                 raise _unknown(field, value, list(net.styles))
+        direction = request.walk.direction if request.walk is not None else ""
+        if direction and direction not in net.directions:
+            raise _unknown("direction", direction, list(net.directions), field="walk.direction")
         return request.model_copy(update={"style": style})
     if request.adapter:
         adapters = [adapter.name for adapter in catalog.adapters_of(net.name)]
@@ -148,16 +151,16 @@ def _check_abilities(request: contract.ImageRequest, net: contract.NetManifest) 
     raise AppError("net_cannot", 422, f"The net {net.name!r} cannot do this: {', '.join(lacking)}.", problems=problems)
 
 
-def _unknown(field: str, value: str, known: Sequence[str]) -> AppError:
+def _unknown(what: str, value: str, known: Sequence[str], *, field: str = "") -> AppError:
     allowed = f"one of {', '.join(known)}" if known else "none is installed"
     problem = {
-        "field": field,
-        "code": f"{field}_unknown",
-        "message": f"there is no such {field}",
+        "field": field or what,
+        "code": f"{what}_unknown",
+        "message": f"there is no such {what}",
         "value": value,
         "allowed": allowed,
     }
-    return AppError(f"{field}_unknown", 422, f"There is no {field} {value!r} here; {allowed}.", problems=[problem])
+    return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=[problem])
 
 
 def _blocked_fields() -> dict[str, object]:

@@ -26,8 +26,10 @@ def studio(request: HttpRequest) -> dict[str, Any]:
     match = request.resolver_match
     is_studio = match is not None and match.url_name == "studio"  # only there does the address recall a request
     asked = request.GET.dict() if is_studio else {}
+    nets = catalog.nets()
     return {
-        "nets": catalog.nets(),
+        "nets": nets,
+        "can_walk": any("walk" in net.abilities for net in nets),
         "workspaces": workspaces_of(user),
         "workspace": workspace,
         "num_open_jobs": SimpleLazyObject(jobs.open_jobs_of(workspace).count),
