@@ -17,7 +17,8 @@ from genworkers.codecs.wordpiece import WordPiece
 from genworkers.nets.encoder import load_minilm, minilm_folder
 from genworkers.nets.fsq_tokenizer import FsqTokenizer
 from genworkers.nets.masked_transformer import Captions
-from genworkers.training.scenes import SCENE_PX, compose, make_shelf, render
+from genworkers.training.scene_layout import SCENE_PX
+from genworkers.training.scenes import compose, make_shelf, render
 from genworkers.training.sticker_data import Caption, StickerSet, caption_choices, is_held_out
 
 CAPTION_TOKENS = 24

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.training.colours import BASIC_COLOURS, COLOUR_NAMES, colour_of, recolour
+from genworkers.training.colours import COLOUR_NAMES, colour_of, recolour
+from genworkers.training.scene_layout import (
+    LAYOUTS,
+    PLACE_CENTRES,
+    SCENE_PX,
+    SIZES_PX,
+    fitted,
+    jittered,
+    lay_over,
+    shade,
+)
 from genworkers.training.scene_words import (
     PLACES,
     RELATIONS,
@@ -27,7 +37,6 @@ from genworkers.training.scene_words import (
 )
 from genworkers.training.sticker_data import Caption, StickerSet
 
-SCENE_PX = 64
 KINDS: dict[str, float] = {
     "colour": 0.22,
     "size": 0.08,
@@ -41,30 +50,6 @@ KINDS: dict[str, float] = {
 GROUND_CHANCE = 0.22
 COLOUR_CHANCE = 0.35
 KEYWORD_CHANCE = 0.06
-_SIZE_PX = {"tiny": (11, 16), "small": (20, 28), "large": (58, 63)}
-_PLACE_CENTRES = {
-    "top left": (16, 16), "top right": (48, 16), "bottom left": (16, 48), "bottom right": (48, 48),
-    "top": (32, 16), "bottom": (32, 48), "left": (16, 32), "right": (48, 32), "middle": (32, 32),
-}  # fmt: skip
-# Several things: their centres in px, and the side of the square that each may fill.
-_LAYOUTS: dict[int, tuple[tuple[tuple[tuple[int, int], ...], int], ...]] = {
-    2: (
-        (((17, 32), (47, 32)), 29),
-        (((18, 18), (46, 46)), 29),
-        (((46, 18), (18, 46)), 29),
-        (((32, 17), (32, 47)), 29),
-    ),
-    3: (
-        (((11, 32), (32, 32), (53, 32)), 20),
-        (((32, 17), (17, 47), (47, 47)), 28),
-        (((17, 17), (47, 17), (32, 47)), 28),
-    ),
-    4: ((((17, 17), (47, 17), (17, 47), (47, 47)), 28),),
-    5: (
-        (((13, 13), (51, 13), (32, 32), (13, 51), (51, 51)), 22),
-        (((11, 20), (32, 20), (53, 20), (21, 44), (43, 44)), 20),
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,7 +167,7 @@ def compose(shelf: Shelf, random: np.random.Generator, kind: str | None = None) 
     taken = {thing.colour for thing in scene.things}
     background = str(random.choice([name for name in COLOUR_NAMES if name not in taken]))
     words = ground_words(background, random)
-    changes = {"background": background, "ground": _shade(background, random), "caption": f"{scene.caption} {words}"}
+    changes = {"background": background, "ground": shade(background, random), "caption": f"{scene.caption} {words}"}
     return Scene(**{**scene.__dict__, **changes})
 
 
@@ -212,21 +197,8 @@ def render(scene: Scene, stickers: StickerSet, size_px: int) -> Pixels:
             left, top, right, bottom = (round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom))
             width, height = max(right - left, 1), max(bottom - top, 1)
             patch = Image.fromarray(picture, mode="RGBa").resize((width, height), Image.Resampling.LANCZOS, box=source)
-            _lay_over(canvas, np.asarray(patch, dtype=np.float32), left, top)
+            lay_over(canvas, np.asarray(patch, dtype=np.float32), left, top)
     return np.rint(canvas).astype(np.uint8)
-
-
-def _lay_over(canvas: NDArray[np.float32], patch: NDArray[np.float32], left: int, top: int) -> None:
-    """Lay a premultiplied patch over the canvas (both 0..255), cut where it leaves it."""
-    height, width = canvas.shape[:2]
-    patch = patch[max(-top, 0) : height - top, max(-left, 0) : width - left]
-    top, left = max(top, 0), max(left, 0)
-    below = canvas[top : top + patch.shape[0], left : left + patch.shape[1]]
-    colour = np.minimum(patch[..., :3], patch[..., 3:])  # Lanczos may overshoot
-    covered = 1.0 - patch[..., 3:] / 255.0
-    below *= covered
-    below[..., :3] += colour
-    below[..., 3:] += patch[..., 3:]
 
 
 def _frame(picture: Pixels) -> Box:
@@ -241,19 +213,8 @@ def _frame(picture: Pixels) -> Box:
 
 
 def _placed(shelf: Shelf, key: str, centre: tuple[float, float], side_px: float) -> Box:
-    """The box of a sticker whose longer side is `side_px`, moved inside the picture where it would leave it."""
     frame = shelf.frames[key]
-    width, height = frame.right - frame.left, frame.bottom - frame.top
-    factor = side_px / max(width, height)
-    width, height = width * factor, height * factor
-    left = min(max(centre[0] - width / 2, 0.0), SCENE_PX - width)
-    top = min(max(centre[1] - height / 2, 0.0), SCENE_PX - height)
-    return Box(left, top, left + width, top + height)
-
-
-def _jittered(centre: tuple[int, int], spread_px: float, random: np.random.Generator) -> tuple[float, float]:
-    moved = np.array(centre) + random.uniform(-spread_px, spread_px, 2)
-    return float(moved[0]), float(moved[1])
+    return Box(*fitted((frame.right - frame.left, frame.bottom - frame.top), centre, side_px))
 
 
 def _pick(shelf: Shelf, random: np.random.Generator, *, avoid: Collection[str] = (), countable: bool = False) -> str:
@@ -290,11 +251,11 @@ def _single(shelf: Shelf, kind: str, random: np.random.Generator) -> Scene:
     name = _name(shelf, key, colour, random, plain_only=False)
     size, place, box, where = None, None, shelf.frames[key], ""
     if kind == "size":
-        size = str(random.choice(list(_SIZE_PX)))
-        box = _placed(shelf, key, _jittered((32, 32), 5, random), float(random.uniform(*_SIZE_PX[size])))
+        size = str(random.choice(list(SIZES_PX)))
+        box = _placed(shelf, key, jittered((32, 32), 5, random), float(random.uniform(*SIZES_PX[size])))
     elif kind == "place":
         place = str(random.choice(list(PLACES)))
-        box = _placed(shelf, key, _jittered(_PLACE_CENTRES[place], 2, random), float(random.uniform(22, 30)))
+        box = _placed(shelf, key, jittered(PLACE_CENTRES[place], 2, random), float(random.uniform(22, 30)))
         where = f" {one_of(PLACES[place], random)}"
     caption = plain(thing_words(name, random, colour=colour, size=size) + where, random)
     return Scene(shelf.stickers.style, kind, caption, (_thing(shelf, key, colour, (box,), name),), size, place)
@@ -310,8 +271,8 @@ def _count(shelf: Shelf, kind: str, random: np.random.Generator) -> Scene:
         colour_words = f"{colour} " if colour else ""
         caption = f"one {colour_words}{name}"
     else:
-        centres, side_px = _LAYOUTS[count][int(random.integers(len(_LAYOUTS[count])))]
-        boxes = tuple(_placed(shelf, key, _jittered(centre, 1.5, random), side_px) for centre in centres)
+        centres, side_px = LAYOUTS[count][int(random.integers(len(LAYOUTS[count])))]
+        boxes = tuple(_placed(shelf, key, jittered(centre, 1.5, random), side_px) for centre in centres)
         caption = thing_words(name, random, colour=colour, count=count)
     return Scene(shelf.stickers.style, kind, caption, (_thing(shelf, key, colour, boxes, name),))
 
@@ -321,9 +282,9 @@ def _several(shelf: Shelf, kind: str, random: np.random.Generator) -> Scene:
     number = 3 if kind == "three" else 2
     relation = str(random.choice(list(RELATIONS))) if kind == "relation" else None
     if relation is None:
-        centres, side_px = _LAYOUTS[number][int(random.integers(len(_LAYOUTS[number])))]
+        centres, side_px = LAYOUTS[number][int(random.integers(len(LAYOUTS[number])))]
     else:
-        centres, side_px = _LAYOUTS[2][0 if relation in ("left of", "right of") else 3]
+        centres, side_px = LAYOUTS[2][0 if relation in ("left of", "right of") else 3]
         centres = centres if relation in ("left of", "above") else centres[::-1]
     keys: list[str] = []
     things, words = [], []
@@ -331,7 +292,7 @@ def _several(shelf: Shelf, kind: str, random: np.random.Generator) -> Scene:
         keys.append(_pick(shelf, random, avoid=keys))
         colour = _colour_for(shelf, keys[-1], random) if random.random() < COLOUR_CHANCE else None
         name = _name(shelf, keys[-1], colour, random, plain_only=number == 3)
-        box = _placed(shelf, keys[-1], _jittered(centre, 1, random), side_px)
+        box = _placed(shelf, keys[-1], jittered(centre, 1, random), side_px)
         things.append(_thing(shelf, keys[-1], colour, (box,), name))
         words.append(thing_words(name, random, colour=colour))
     if relation is not None:
@@ -341,16 +302,3 @@ def _several(shelf: Shelf, kind: str, random: np.random.Generator) -> Scene:
     else:
         caption = f"{words[0]} {'and' if random.random() < 0.8 else 'with'} {words[1]}"
     return Scene(shelf.stickers.style, kind, plain(caption, random), tuple(things), relation=relation)
-
-
-def _shade(colour: str, random: np.random.Generator) -> tuple[int, int, int]:
-    """A basic colour with a little chance in it, as red, green, blue in 0..255."""
-    hue, saturation, value = BASIC_COLOURS[colour]
-    moved = (
-        (hue + random.uniform(-5, 5)) % 360.0 * 255.0 / 360.0,
-        min(saturation + random.uniform(-0.06, 0.06), 1.0) * 255.0 if saturation else 0.0,
-        min(max(value + random.uniform(-0.06, 0.06), 0.0), 1.0) * 255.0,
-    )
-    pixel = Image.fromarray(np.array([[moved]]).round().astype(np.uint8), mode="HSV").convert("RGB").getpixel((0, 0))
-    red, green, blue = (int(channel) for channel in pixel)  # type: ignore[union-attr]
-    return red, green, blue
