@@ -127,36 +127,50 @@ def precision_to_coverage(ours: Features, real: Features, k: int = 5) -> Overlap
     )
 
 
-def memorisation(ours: Features, trained: Features, held_out: Features, quantile: float = 0.05) -> Memorisation:
-    """Compare the distance to the nearest training picture of samples and of real pictures that were held out.
+class Memory:
+    """What a net was trained on, to see how much of it comes back.
 
     Args:
-        quantile: of the held-out distances, 0..1: nearer than this counts as near a training picture.
+        trained: training pictures.
+        held_out: real pictures that were not trained on.
+        quantile: of the held-out distances, 0..1: a sample nearer than that counts as near a training picture.
 
     Raises:
-        ValueError: the widths differ, a set is empty, or there are fewer than two training pictures.
+        ValueError: the widths differ, there are fewer than two training pictures, or none held out.
     """
-    _check_widths(ours, trained)
-    _check_widths(held_out, trained)
-    if not len(ours) or not len(held_out) or len(trained) < 2:
-        raise ValueError(
-            f"need samples, held-out and two training pictures, got {len(ours)}, {len(held_out)}, {len(trained)}"
+
+    def __init__(self, trained: Features, held_out: Features, quantile: float = 0.05) -> None:
+        _check_widths(held_out, trained)
+        if not len(held_out) or len(trained) < 2:
+            raise ValueError(f"need held-out and two training pictures, got {len(held_out)} and {len(trained)}")
+        self._trained = trained
+        self._quantile = quantile
+        self._own_radii = _kth_nearest_other(trained, 1)
+        self._held_out_nearest, self._held_out_authentic_frac = self._look_up(held_out)
+
+    def compare(self, ours: Features) -> Memorisation:
+        """How near samples come to the training pictures, beside how near held-out pictures do.
+
+        Raises:
+            ValueError: the widths differ, or there are no samples.
+        """
+        _check_widths(ours, self._trained)
+        if not len(ours):
+            raise ValueError("need at least one sample")
+        nearest, authentic_frac = self._look_up(ours)
+        return Memorisation(
+            near_frac=float((nearest < np.quantile(self._held_out_nearest, self._quantile)).mean()),
+            expected_frac=self._quantile,
+            median_ratio=float(np.median(nearest) / max(float(np.median(self._held_out_nearest)), 1e-12)),
+            authentic_frac=authentic_frac,
+            held_out_authentic_frac=self._held_out_authentic_frac,
         )
-    own_radii = _kth_nearest_other(trained, 1)
-    nearest, authentic = {}, {}
-    for name, features in (("ours", ours), ("held_out", held_out)):
-        between = distances(features, trained)
-        place = between.argmin(1)
-        nearest[name] = between.min(1)
-        authentic[name] = float((nearest[name] > own_radii[place]).mean())
-    threshold = np.quantile(nearest["held_out"], quantile)
-    return Memorisation(
-        near_frac=float((nearest["ours"] < threshold).mean()),
-        expected_frac=quantile,
-        median_ratio=float(np.median(nearest["ours"]) / max(float(np.median(nearest["held_out"])), 1e-12)),
-        authentic_frac=authentic["ours"],
-        held_out_authentic_frac=authentic["held_out"],
-    )
+
+    def _look_up(self, features: Features) -> tuple[Features, float]:
+        """Distance of each row to its nearest training picture, and the share that is authentic."""
+        between = distances(features, self._trained)
+        nearest = between.min(1)
+        return nearest, float((nearest > self._own_radii[between.argmin(1)]).mean())
 
 
 def distances(first: Features, second: Features) -> Features:

@@ -5,10 +5,10 @@ import pytest
 
 from genworkers.evaluation.image_metrics import (
     Features,
+    Memory,
     distances,
     frechet_distance,
     kernel_distance,
-    memorisation,
     precision_to_coverage,
 )
 
@@ -115,24 +115,25 @@ def test_order_changes_nothing() -> None:
     mixed = ours[np.random.default_rng(3).permutation(100)]
     assert frechet_distance(mixed, real) == pytest.approx(frechet_distance(ours, real))
     assert precision_to_coverage(mixed, real) == precision_to_coverage(ours, real)
-    assert memorisation(mixed, real, real) == memorisation(ours, real, real)
+    memory = Memory(real, real)
+    assert memory.compare(mixed) == memory.compare(ours)
 
 
 def test_copies_of_training_pictures_are_memorised() -> None:
     trained, held_out = normal(300, 6), normal(200, 6, seed=1)
-    found = memorisation(trained[:100], trained, held_out)
+    found = Memory(trained, held_out).compare(trained[:100])
     assert found.near_frac == 1.0
     assert found.median_ratio == pytest.approx(0.0, abs=1e-6)
     assert found.authentic_frac == 0.0
 
 
 def test_new_pictures_are_as_near_as_held_out_ones() -> None:
-    found = memorisation(normal(2000, 6, seed=2), normal(300, 6), normal(2000, 6, seed=1))
+    found = Memory(normal(300, 6), normal(2000, 6, seed=1)).compare(normal(2000, 6, seed=2))
     assert found.near_frac == pytest.approx(0.05, abs=0.02)
     assert found.median_ratio == pytest.approx(1.0, abs=0.05)
     assert found.authentic_frac == pytest.approx(found.held_out_authentic_frac, abs=0.05)
     with pytest.raises(ValueError, match="two training pictures"):
-        memorisation(normal(3, 2), normal(1, 2), normal(3, 2))
+        Memory(normal(1, 2), normal(3, 2))
 
 
 def test_distances_are_euclidean_and_never_negative_inside_the_root() -> None:
