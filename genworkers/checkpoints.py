@@ -62,6 +62,7 @@ class CheckpointFacts:
     notice: str = ""
     context_tokens: int = 0
     styles: dict[str, str] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
     licences: list[str] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
@@ -248,6 +249,7 @@ def save(
         "config": facts.config,
         "context_tokens": facts.context_tokens,
         "styles": facts.styles,
+        "directions": facts.directions,
         "files": files,
         "licences": facts.licences,
         "training": facts.training,

@@ -1,11 +1,14 @@
 """A mosaic of tiny untrained nets, quick enough for every test that needs a real one."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from genworkers.checkpoints import CheckpointFacts, save
 from genworkers.codecs.wordpiece import WordPiece
+from genworkers.contract import NetManifest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.mosaic import MosaicPainter, Sampling
 from genworkers.engine.prompt_reader import PromptReader
@@ -64,3 +67,22 @@ def tiny_mosaic(folder: Path, lanes: int = 1) -> MosaicPainter:
         sampling=Sampling(),
         lanes=lanes,
     )
+
+
+def write_mosaic(folder: Path) -> NetManifest:
+    """A mosaic checkpoint that reads states of the real text encoder."""
+    torch.manual_seed(0)
+    config = replace(MOSAIC_CONFIG, caption_width=384)
+    transformer = MaskedTransformer(config)
+    torch.manual_seed(2)
+    tokenizer = FsqTokenizer(TOKENIZER_CONFIG)
+    facts = CheckpointFacts(
+        name=folder.name,
+        kind="image",
+        family="mosaic",
+        title="Mosaic",
+        config={"tokenizer": asdict(TOKENIZER_CONFIG), "transformer": asdict(config), "sampling": asdict(Sampling())},
+        styles={style: style.title() for style in STYLES},
+    )
+    weights = {"tokenizer": tokenizer.state_dict(), "transformer": transformer.state_dict()}
+    return save(folder, facts, weights=weights, other_parts={}, card="")
