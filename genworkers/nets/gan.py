@@ -27,16 +27,18 @@ class SparkConfig:
         sentence_width: of the sentence vectors of the text encoder; 10 where a class stands for the sentence.
         noise_width: of the noise.
         condition_width: of what noise, sentence and style are made into, which steers every block.
+        num_mixes: residual layers that make it.
         num_blocks: residual blocks at each size.
     """
 
     channels: int = 4
-    widths: tuple[int, ...] = (192, 192)
-    num_styles: int = 5
+    widths: tuple[int, ...] = (96, 64)
+    num_styles: int = 3
     sentence_width: int = 384
     noise_width: int = 64
-    condition_width: int = 192
-    num_blocks: int = 3
+    condition_width: int = 448
+    num_mixes: int = 3
+    num_blocks: int = 2
 
     @property
     def picture_px(self) -> int:
@@ -56,6 +58,21 @@ class ConditionReader(nn.Module):
         """Sentences (B, sentence_width), of any length, and style weights (B, S) to (B, condition_width)."""
         words: Tensor = self.sentence_in(F.normalize(sentence, dim=-1) * math.sqrt(sentence.shape[-1]))
         return words + style @ self.styles
+
+
+class Mix(nn.Module):
+    """A residual layer of the condition; its second matrix starts small."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+        nn.init.normal_(self.second.weight, std=0.2 / math.sqrt(width))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(B, D) to the same shape."""
+        update: Tensor = self.second(F.leaky_relu(self.first(F.leaky_relu(condition, SLOPE)), SLOPE))
+        return condition + update
 
 
 class SteeredBlock(nn.Module):
@@ -103,8 +120,7 @@ class SparkGenerator(nn.Module):
         width = config.condition_width
         self.words = ConditionReader(config)
         self.noise_in = nn.Linear(config.noise_width, width)
-        self.mix1 = nn.Linear(width, width)
-        self.mix2 = nn.Linear(width, width)
+        self.mixes = nn.ModuleList(Mix(width) for _ in range(config.num_mixes))
         self.start = nn.Linear(width, config.widths[0] * FIRST_PX**2)
         num_layers = len(config.widths) * config.num_blocks
         self.changes = nn.ModuleList(
@@ -130,7 +146,8 @@ class SparkGenerator(nn.Module):
             (B, channels, picture_px, picture_px) in -1..1.
         """
         condition = self.noise_in(noise) + self.words(sentence, style)
-        condition = condition + self.mix2(F.leaky_relu(self.mix1(F.leaky_relu(condition, SLOPE)), SLOPE))
+        for mix in self.mixes:
+            condition = mix(condition)
         x = self.start(condition).view(len(noise), -1, FIRST_PX, FIRST_PX)
         x = x.contiguous(memory_format=torch.channels_last)
         for size, change in enumerate(self.changes):

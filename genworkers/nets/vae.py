@@ -33,9 +33,9 @@ class DriftConfig:
     """
 
     channels: int = 4
-    widths: tuple[int, ...] = (96, 160)
+    widths: tuple[int, ...] = (64, 128)
     latent_width: int = 96
-    num_styles: int = 5
+    num_styles: int = 3
     sentence_width: int = 384
     prior_width: int = 384
     num_paint_blocks: int = 2
