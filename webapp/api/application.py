@@ -83,9 +83,9 @@ def body_not_json(reason: str) -> AppError:
     return AppError("body_not_json", 400, f"The body is not a JSON document in UTF-8: {reason}.")
 
 
-def body_too_large() -> AppError:
-    """The 413 for a body over the contract's limit."""
-    message = f"The body may have at most {contract.MAX_BODY_BYTES} bytes."
+def body_too_large(max_bytes: int = contract.MAX_BODY_BYTES) -> AppError:
+    """The 413 for a body over a limit: the contract's, unless told otherwise."""
+    message = f"The body may have at most {max_bytes} bytes."
     return AppError("body_too_large", 413, message)
 
 

@@ -1,4 +1,4 @@
-"""A worker without a net, in a thread of its own: takes the next text job and says what a script says."""
+"""A worker without a net, in a thread of its own: takes the next job and says what a script says."""
 
 import asyncio
 import time
@@ -57,10 +57,11 @@ def go_on(claim: services.Claim) -> None:
 
 def work(*runs: tuple[Script, Ending]) -> Coroutine[Any, Any, Job]:
     """Take the next job once for each run; say its script and end as it tells."""
-    return asyncio.to_thread(_work, runs)
+    return asyncio.to_thread(work_now, *runs)
 
 
-def _work(runs: Sequence[tuple[Script, Ending]]) -> Job:
+def work_now(*runs: tuple[Script, Ending]) -> Job:
+    """The same in the caller's own thread."""
     for script, end in runs:
         claim = services.claim(_wait_for(Job.Status.QUEUED).id, worker="fake")
         assert claim is not None

@@ -239,12 +239,13 @@ def test_callers_without_a_key_or_its_scope_are_told_so(owner: Membership) -> No
     assert Client().get("/v1/models").status_code == 401
 
 
-def test_the_text_nets_are_the_models(api: Client) -> None:
+def test_the_nets_are_the_models(api: Client) -> None:
     listed = api.get("/v1/models").json()
     assert listed["object"] == "list"
-    assert [(model["id"], model["object"]) for model in listed["data"]] == [(NET, "model")]
+    told = [(model["id"], model["object"], model["kind"]) for model in listed["data"]]
+    assert told == [(NET, "model", "text"), ("mosaic", "model", "image")]
     assert api.get(f"/v1/models/{NET}").json() == listed["data"][0]
-    for name in ("mosaic", "gpt-4o", "a/b"):
+    for name in ("gpt-4o", "a/b"):
         unknown = api.get(f"/v1/models/{name}")
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
 
@@ -259,7 +260,7 @@ def test_an_adapter_is_a_model_of_its_own(api: Client, settings: Any, tmp_path: 
     pirate = api.get(f"/v1/models/{NET}:pirate").json()
     assert (pirate["id"], pirate["system_fingerprint"]) == (f"{NET}:pirate", "c" * 64 + ":" + "a" * 64)
     assert pirate["created"] > 1_700_000_000
-    assert len(api.get("/v1/models").json()["data"]) == 2
+    assert len(api.get("/v1/models").json()["data"]) == 3
 
 
 @pytest.mark.parametrize(("method", "address", "status"), [("GET", "/v1/nowhere", 404), ("PUT", "/v1/models", 405)])
@@ -272,7 +273,8 @@ def test_a_wrong_address_is_told_in_the_envelope(api: Client, method: str, addre
 def test_the_description_lists_every_address_and_its_errors(client: Client) -> None:
     description = client.get("/v1/openapi.json").json()
     assert description["paths"].keys() == {
-        "/v1/models", "/v1/models/{model_id}", "/v1/chat/completions", "/v1/completions"
+        "/v1/models", "/v1/models/{model_id}", "/v1/chat/completions", "/v1/completions",
+        "/v1/images/generations", "/v1/images/edits", "/v1/images/variations", "/v1/images/files/{token}",
     }  # fmt: skip
     for methods in description["paths"].values():
         for operation in methods.values():

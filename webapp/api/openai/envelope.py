@@ -29,6 +29,7 @@ TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "ra
 CALLERS_MISTAKES = frozenset(
     {"logit_bias_unknown", "no_token_allowed", "prompt_refused", "prompt_too_long", "schema_unsupported"}
 )
+FIELD_AS_SENT = {"net": "model", "start_image": "image"}
 NO_RETRY = {"x-should-retry": "false"}
 
 
@@ -80,7 +81,7 @@ def _code_and_status(error: AppError) -> tuple[str, int]:
 
 
 def _as_sent(field: str) -> str:
-    return "model" if field == "net" else param(field)
+    return param(FIELD_AS_SENT.get(field, field))
 
 
 def _words(problem: FieldProblem) -> str:

@@ -1,4 +1,4 @@
-"""What happens to the job behind a call, in order, to its end. Whoever stops listening cancels it, unless it is kept."""
+"""What happens to the job behind a call, in order, to its end. Who stops listening cancels it, unless it is kept."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""/v1/models: the text nets of this studio and their adapters, by the names that `model` takes."""
+"""/v1/models: the nets of this studio and the adapters of its text nets, by the names that `model` takes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,19 +6,22 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from genworkers.contract import NetManifest
+from genworkers.contract import Kind, NetManifest
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 
 
 class Model(BaseModel):
-    """What completions can name."""
+    """What completions and pictures can name."""
 
     id: str = Field(description="a net, or NET:ADAPTER", examples=["llama-tessera-text"])
     object: Literal["model"] = "model"
     created: int = Field(description="when it was put here, in seconds since 1970")
     owned_by: str
-    context_tokens: int = Field(description="not in OpenAI's API: the most tokens of prompt and answer together")
+    kind: Kind = Field(description="not in OpenAI's API: what it makes, text or image")
+    context_tokens: int = Field(
+        description="not in OpenAI's API: the most tokens of prompt and answer together; 0 for pictures"
+    )
     system_fingerprint: str = Field(description="not in OpenAI's API: as in the answers")
 
 
@@ -30,8 +33,8 @@ class ModelList(BaseModel):
 
 
 def models() -> list[Model]:
-    """Every text net, each followed by its adapters."""
-    return [model for net in catalog.nets() if net.kind == "text" for model in _models_of(net)]
+    """Every net, each followed by its adapters."""
+    return [model for net in catalog.nets() for model in _models_of(net)]
 
 
 def model(model_id: str) -> Model:
@@ -63,6 +66,7 @@ def _models_of(net: NetManifest) -> Iterator[Model]:
             id=f"{net.name}:{adapter}" if adapter else net.name,
             created=_put_here_at(folder),
             owned_by="tessera",
+            kind=net.kind,
             context_tokens=net.context_tokens,
             system_fingerprint=fingerprint(net.name, adapter),
         )

@@ -60,10 +60,10 @@ def chat_call(body: ChatBody) -> Call:
     Raises:
         AppError: invalid_request or unsupported_parameter, naming the field as the caller wrote it.
     """
-    ignored = tuple(_unknown_fields(body, ""))
+    ignored = tuple(unknown_fields(body, ""))
     *history, last = body.messages
     if last.role != "user":
-        raise _wrong("messages", "value_error", "the last message must be the user's", last.role, "user")
+        raise wrong("messages", "value_error", "the last message must be the user's", last.role, "user")
     max_tokens = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     fields = {
         "format": "chat",
@@ -95,7 +95,7 @@ def completion_call(body: CompletionBody) -> Call:
         "max_tokens": COMPLETION_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
         "num_logprobs": body.logprobs,
     }
-    return _call(body, fields, {"num_logprobs": "logprobs"}, tuple(_unknown_fields(body, "")))
+    return _call(body, fields, {"num_logprobs": "logprobs"}, tuple(unknown_fields(body, "")))
 
 
 def _call(body: GenerationBody, fields: dict[str, Any], names: dict[str, str], ignored: tuple[str, ...]) -> Call:
@@ -107,8 +107,8 @@ def _call(body: GenerationBody, fields: dict[str, Any], names: dict[str, str], i
         request = contract.TextRequest.model_validate({**DEFAULTS, **given})
     except ValidationError as error:
         problems = invalid_request(error, allowed_of(contract.TextRequest)).problems
-        renamed = {"num_texts": "n", "net": "model"} | names
-        raise invalid_fields([_as_sent(problem, renamed) for problem in problems]) from error
+        names_as_sent = {"num_texts": "n", "net": "model"} | names
+        raise invalid_fields([renamed(problem, names_as_sent) for problem in problems]) from error
     return Call(
         request=request,
         model=body.model,
@@ -118,7 +118,8 @@ def _call(body: GenerationBody, fields: dict[str, Any], names: dict[str, str], i
     )
 
 
-def _as_sent(problem: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+def renamed(problem: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The problem with its field as the caller wrote it."""
     first, dot, rest = problem["field"].partition(".")
     return problem | {"field": param(names.get(first, first) + dot + rest)}
 
@@ -148,7 +149,7 @@ def _num_logprobs(body: ChatBody) -> int | None:
     if body.logprobs:
         return body.top_logprobs or 0
     if body.top_logprobs is not None:
-        raise _wrong("top_logprobs", "value_error", "this needs logprobs: true", str(body.top_logprobs), "")
+        raise wrong("top_logprobs", "value_error", "this needs logprobs: true", str(body.top_logprobs), "")
     return None
 
 
@@ -158,12 +159,15 @@ def _json_schema(response_format: ResponseFormat | None) -> dict[str, Any] | Non
     if response_format.type == "json_object":
         return {"type": "object"}
     if response_format.json_schema is None:
-        raise _wrong("response_format.json_schema", "missing", "this is needed", "", "an object with name and schema")
+        raise wrong("response_format.json_schema", "missing", "this is needed", "", "an object with name and schema")
     return response_format.json_schema.schema_ or {}
 
 
-def _unknown_fields(model: BaseModel, path: str) -> Iterator[str]:
+def unknown_fields(model: BaseModel, path: str, refused: Mapping[str, tuple[Any, ...]] = UNSUPPORTED) -> Iterator[str]:
     """The names of unknown fields at every depth.
+
+    Args:
+        refused: fields that cannot be served, each with the values that ask for nothing.
 
     Raises:
         AppError: unsupported_parameter.
@@ -171,17 +175,17 @@ def _unknown_fields(model: BaseModel, path: str) -> Iterator[str]:
     for name, value in (model.model_extra or {}).items():
         if value is None or name in SILENT:
             continue
-        if name not in UNSUPPORTED:
+        if name not in refused:
             yield param(path + name)
-        elif value not in UNSUPPORTED[name]:
+        elif value not in refused[name]:
             raise unsupported(param(path + name), value)
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
-            yield from _unknown_fields(value, f"{path}{name}.")
+            yield from unknown_fields(value, f"{path}{name}.", refused)
         elif name == "messages":
             for number, message in enumerate(value):
-                yield from _unknown_fields(message, f"{path}{name}.{number}.")
+                yield from unknown_fields(message, f"{path}{name}.{number}.", refused)
 
 
 def unsupported(field: str, value: Any) -> AppError:
@@ -196,6 +200,7 @@ def unsupported(field: str, value: Any) -> AppError:
     return AppError("unsupported_parameter", 400, f"{field} cannot be done here; leave it out.", problems=[problem])
 
 
-def _wrong(field: str, code: str, message: str, value: str, allowed: str) -> AppError:
+def wrong(field: str, code: str, message: str, value: str, allowed: str) -> AppError:
+    """The error for one wrong field."""
     problem = {"field": field, "code": code, "message": message, "value": value, "allowed": allowed}
     return invalid_fields([problem])

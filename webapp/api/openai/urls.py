@@ -2,6 +2,7 @@
 
 from typing import Any, NoReturn
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Body, Router
@@ -10,12 +11,16 @@ from ninja.openapi.schema import OpenAPISchema
 from webapp.api.application import StrictApi, mend_parameters
 from webapp.api.auth import ApiRequest, BearerKey
 from webapp.api.jobs import IdempotencyKey
-from webapp.api.openai import model_list
+from webapp.api.openai import model_list, picture_forms, picture_links
 from webapp.api.openai.answers import ChatCompletion, ChatForm, Completion, CompletionForm, Form
 from webapp.api.openai.bodies import ChatBody, CompletionBody
 from webapp.api.openai.envelope import ErrorEnvelope, error_response
 from webapp.api.openai.generation import answer_to
 from webapp.api.openai.model_list import Model, ModelList
+from webapp.api.openai.picture_answers import PicturesResponse
+from webapp.api.openai.picture_bodies import EditForm, ImageBody, VariationForm
+from webapp.api.openai.picture_reply import PictureReply
+from webapp.api.openai.picture_translation import PictureCall, generation_call
 from webapp.api.openai.text_reply import TextReply
 from webapp.api.openai.translation import Call, chat_call, completion_call
 from webapp.errors import AppError
@@ -42,6 +47,12 @@ ANSWER = {
     "description": "The answer; with `stream: true`, chunks as server-sent events, then `data: [DONE]`.",
 }
 
+PICTURES = ANSWER | {
+    "description": "The pictures; with `stream: true`, previews and pictures as server-sent events, then "
+    "`data: [DONE]`.",
+}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+
 
 class OpenAiApi(StrictApi):
     """/v1: every error in OpenAI's envelope."""
@@ -67,9 +78,9 @@ class OpenAiApi(StrictApi):
 api = OpenAiApi(
     title="Tessera, as OpenAI's API",
     version="1.0",
-    description="Text for programs that speak OpenAI's API: give them this address as `base_url` and an API key of "
-    "this studio as `api_key`. Each call is a job of the key's workspace; the header `X-Tessera-Job` names it. "
-    "Closing the connection cancels the job, unless the call has an `Idempotency-Key`. Unknown fields are ignored "
+    description="Text and pictures for programs that speak OpenAI's API: give them this address as `base_url` and an "
+    "API key of this studio as `api_key`. Each call is a job of the key's workspace; the header `X-Tessera-Job` names "
+    "it. Closing the connection cancels the job, unless the call has an `Idempotency-Key`. Unknown fields are ignored "
     "and named in the header `X-Tessera-Ignored`; known ones that cannot be served are refused by name.",
     urls_namespace="openai",
 )
@@ -80,13 +91,13 @@ GENERATE = [BearerKey("generate")]
 
 @router.get("/models", auth=READ, response=ModelList, summary="List models")
 def list_models(request: ApiRequest) -> ModelList:
-    """The text nets that can be asked."""
+    """The nets that can be asked."""
     return ModelList(data=model_list.models())
 
 
 @router.get("/models/{path:model_id}", auth=READ, response=Model, summary="Get a model")
 def get_model(request: ApiRequest, model_id: str) -> Model:
-    """One text net."""
+    """One net."""
     return model_list.model(model_id)
 
 
@@ -121,6 +132,63 @@ async def create_completion(
 async def _text_answer(request: ApiRequest, call: Call, form: Form, key: str | None) -> HttpResponseBase:
     def reply_to(job: dict[str, Any]) -> TextReply:
         return TextReply(call, form, job, is_kept=key is not None)
+
+    return await answer_to(request.auth, call, reply_to, key=key)
+
+
+@router.post(
+    "/images/generations",
+    auth=GENERATE,
+    response=PicturesResponse,
+    summary="Draw pictures",
+    openapi_extra={"responses": {200: PICTURES}},
+)
+async def create_image(
+    request: ApiRequest, payload: Body[ImageBody], idempotency_key: IdempotencyKey = None
+) -> HttpResponseBase:
+    """Pictures of what the prompt says."""
+    return await _picture_answer(request, generation_call(payload), idempotency_key)
+
+
+@router.post(
+    "/images/edits",
+    auth=GENERATE,
+    response=PicturesResponse,
+    summary="Draw a picture anew, or part of it",
+    openapi_extra={"responses": {200: PICTURES}, "requestBody": picture_forms.described(EditForm, has_mask=True)},
+)
+async def create_image_edit(request: ApiRequest, idempotency_key: IdempotencyKey = None) -> HttpResponseBase:
+    """Pictures that begin with the first image; with a mask, only what is transparent in it changes."""
+    call = await sync_to_async(picture_forms.edit_of)(request, request.auth)
+    return await _picture_answer(request, call, idempotency_key)
+
+
+@router.post(
+    "/images/variations",
+    auth=GENERATE,
+    response=PicturesResponse,
+    summary="Vary a picture",
+    openapi_extra={"responses": {200: PICTURES}, "requestBody": picture_forms.described(VariationForm, has_mask=False)},
+)
+async def create_image_variation(request: ApiRequest, idempotency_key: IdempotencyKey = None) -> HttpResponseBase:
+    """Other pictures like this one."""
+    call = await sync_to_async(picture_forms.variation_of)(request, request.auth)
+    return await _picture_answer(request, call, idempotency_key)
+
+
+@router.get(
+    "/images/files/{token}",
+    summary="Fetch a picture by its link",
+    openapi_extra={"responses": {200: {"description": "The picture.", "content": {"image/*": BINARY}}}},
+)
+def get_linked_picture(request: HttpRequest, token: str) -> HttpResponseBase:
+    """A picture that an answer with `response_format: url` has linked to, for an hour. The link is the key."""
+    return picture_links.content_response(request, token)
+
+
+async def _picture_answer(request: ApiRequest, call: PictureCall, key: str | None) -> HttpResponseBase:
+    def reply_to(job: dict[str, Any]) -> PictureReply:
+        return PictureReply(call, job, is_kept=key is not None)
 
     return await answer_to(request.auth, call, reply_to, key=key)
 
