@@ -1,20 +1,19 @@
-"""The tokenizer of palette pictures: 64 px of at most 255 colours become 8x8 codes and come back in those very colours.
+"""The tokenizer of palette pictures: 64 px of at most 255 colours become 16x16 codes and come back in the same colours.
 
-It has the public face of `FsqTokenizer`. Each pixel is a choice among the palette, so nothing is ever blurred.
+It has the public face of `FsqTokenizer`. A code is the number of the typical tile of 4 px that a tile is most like; the
+decoder looks at all of them together and chooses each pixel's colour from the palette, so nothing is ever blurred.
 Pictures here are premultiplied RGBA, channels first, 0..1, and enlarge by whole factors with their nearest neighbour.
 """
 
 from dataclasses import dataclass
-from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genworkers.nets.fsq_tokenizer import FiniteScalarQuantiser
 from genworkers.nets.masked_transformer import MosaicConfig, MosaicLayer
 
-SHARPNESS = 4.0
+SHARPNESS = 40.0
 
 
 @dataclass(frozen=True)
@@ -23,30 +22,22 @@ class PaletteTokenizerConfig:
 
     Attributes:
         num_colours: of the palette; colour 0 is transparent.
-        levels: of the codes of figure tiles.
-        colour_width, detail_width: features of a pixel, where it is read and where it is painted.
-        encoder_width: of the hidden layers that read one tile.
+        num_figure_codes: how many typical tiles there are; the codes after them tell a tile of one colour.
+        detail_width: features of a painted pixel.
         width, num_layers, num_heads: of the Transformer that paints.
         figure: the tiles where a figure may stand: rows from, to, columns from, to. All others show the ground.
     """
 
     num_colours: int
-    levels: tuple[int, ...] = (4, 4, 4, 4, 4, 2)
-    colour_width: int = 12
+    num_figure_codes: int = 2048
     detail_width: int = 32
-    encoder_width: int = 384
-    width: int = 192
-    num_layers: int = 4
-    num_heads: int = 6
-    figure: tuple[int, int, int, int] = (1, 8, 2, 6)
+    width: int = 128
+    num_layers: int = 2
+    num_heads: int = 4
+    figure: tuple[int, int, int, int] = (2, 16, 4, 12)
     image_px: int = 64
     decoded_px: int = 64
-    grid: int = 8
-
-    @property
-    def num_figure_codes(self) -> int:
-        """How many codes tell a piece of a figure; those after them tell a tile of one colour."""
-        return prod(self.levels)
+    grid: int = 16
 
     @property
     def num_codes(self) -> int:
@@ -64,27 +55,6 @@ class PaletteTokenizerConfig:
         return self.image_px // self.grid
 
 
-class TileEncoder(nn.Module):
-    """Reads each tile on its own, so that a code says what its tile shows and a caption can foretell it."""
-
-    def __init__(self, config: PaletteTokenizerConfig) -> None:
-        super().__init__()
-        hidden = config.encoder_width
-        self.read = nn.Linear(config.colour_width * config.tile_px**2, hidden)
-        self.norm = nn.LayerNorm(hidden)
-        self.up = nn.Linear(hidden, 2 * hidden)
-        self.down = nn.Linear(2 * hidden, hidden)
-        self.out_norm = nn.LayerNorm(hidden)
-        self.out = nn.Linear(hidden, len(config.levels))
-
-    def forward(self, tiles: Tensor) -> Tensor:
-        """(..., pixels * colour_width) to latents (..., D)."""
-        x = F.gelu(self.read(tiles))
-        x = x + self.down(F.gelu(self.up(self.norm(x))))
-        latent: Tensor = self.out(self.out_norm(x))
-        return latent
-
-
 class FigureDecoder(nn.Module):
     """A Transformer over the tiles of the figure; each may look at all others before it is painted."""
 
@@ -92,7 +62,6 @@ class FigureDecoder(nn.Module):
         super().__init__()
         self.tile_px = config.tile_px
         top, bottom, left, right = config.figure
-        self.read = nn.Linear(len(config.levels), config.width)
         self.positions = nn.Parameter(torch.zeros((bottom - top) * (right - left), config.width))
         shape = MosaicConfig(num_codes=1, width=config.width, num_heads=config.num_heads)
         self.layers = nn.ModuleList(MosaicLayer(shape) for _ in range(config.num_layers))
@@ -100,52 +69,69 @@ class FigureDecoder(nn.Module):
         self.paint = nn.Linear(config.width, config.detail_width * config.tile_px**2)
         nn.init.normal_(self.positions, std=0.5)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Latents (B, D, h, w), quantised, zero at flat tiles, to features of pixels (B, C, H, W)."""
-        batch, _, rows, columns = values.shape
-        x = self.read(values.flatten(2).transpose(1, 2)) + self.positions
-        for layer in self.layers:
-            x = layer(x)
-        painted = F.silu(self.paint(self.norm(x)))
+    def forward(self, codes: Tensor) -> Tensor:
+        """Embedded codes (B, width, h, w) to features of pixels (B, C, H, W)."""
+        batch, _, rows, columns = codes.shape
+        painted = self.paint_tiles(self.look_around(codes))
         tiles = painted.view(batch, rows, columns, self.tile_px, self.tile_px, -1)
         return tiles.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * self.tile_px, columns * self.tile_px)
 
+    def look_around(self, codes: Tensor) -> Tensor:
+        """Embedded codes (B, width, h, w) to what each tile knows: (B, h * w, width)."""
+        x = codes.flatten(2).transpose(1, 2) + self.positions
+        for layer in self.layers:
+            x = layer(x)
+        known: Tensor = self.norm(x)
+        return known
+
+    def paint_tiles(self, known: Tensor) -> Tensor:
+        """(..., width) to features of each pixel of a tile, row by row: (..., pixels, C)."""
+        painted: Tensor = F.silu(self.paint(known)).unflatten(-1, (self.tile_px**2, -1))
+        return painted
+
 
 class PaletteTokenizer(nn.Module):
-    """Encoder, quantiser and decoder; the palette is part of the checkpoint.
+    """Typical tiles and a decoder; the palette is part of the checkpoint.
 
     A tile of one colour has a code that says which: the ground is told exactly and never disturbs the figure. All else
-    goes through the nets, with colour 0 in place of the ground.
+    is compared and painted with colour 0 in place of the ground.
     """
 
     palette: Tensor
+    typical: Tensor
 
     def __init__(self, config: PaletteTokenizerConfig) -> None:
         super().__init__()
         self.config = config
+        pixels = config.tile_px**2
         self.register_buffer("palette", torch.zeros(config.num_colours, 4, dtype=torch.uint8))
-        self.quantiser = FiniteScalarQuantiser(config.levels)
-        self.colours = nn.Embedding(config.num_colours, config.colour_width)
-        self.encoder = TileEncoder(config)
+        self.register_buffer("typical", torch.zeros(config.num_figure_codes, pixels, 4))
+        self.codes = nn.Embedding(config.num_codes, config.width)
         self.decoder = FigureDecoder(config)
-        self.choose = nn.Linear(config.detail_width, config.num_colours)
+        self.choose = nn.Linear(config.detail_width + 4, config.num_colours)
 
     @torch.no_grad()
-    def start_from(self, palette: Tensor) -> None:
-        """Set the palette, (P, 4) uint8 straight RGBA with row 0 transparent, before training.
+    def start_from(self, palette: Tensor, typical: Tensor) -> None:
+        """Set the palette and the typical tiles before training.
 
-        Colours begin with their RGB values as the first channels of what is read, and the choice among them as the
-        nearest one, so that alike colours need not first be found to be alike.
+        The choice of a pixel's colour begins as the nearest one to that pixel of the typical tile.
+
+        Args:
+            palette: (P, 4) uint8 straight RGBA; row 0 is transparent.
+            typical: (K, pixels, 4) premultiplied 0..1.
         """
         self.palette.copy_(palette)
-        place = palette.float() / 127.5 - 1.0  # (P, 4) in -1..1
-        place[0] = torch.tensor([0.0, 0.0, 0.0, -1.0])
-        self.colours.weight.mul_(0.3)
-        self.colours.weight[:, :4] = 1.5 * place
-        self.choose.weight.mul_(0.5)
-        self.choose.weight[:, :4] = SHARPNESS * place
-        self.choose.weight[:, 4:8] = -SHARPNESS * place  # SiLU gives hardly any negative values
-        self.choose.bias.copy_(-0.5 * SHARPNESS * place.square().sum(1))
+        self.typical.copy_(typical.bfloat16())  # as it will be stored
+        colours = self.premultiplied()
+        looks = torch.cat([self.typical, colours[:, None].expand(-1, typical.shape[1], -1)]).flatten(1)
+        self.codes.weight.copy_(looks @ torch.randn(looks.shape[1], self.config.width) / looks.shape[1] ** 0.5)
+        self.choose.weight[:, -4:] = 2.0 * SHARPNESS * colours
+        self.choose.bias.copy_(-SHARPNESS * colours.square().sum(1))
+
+    def premultiplied(self) -> Tensor:
+        """The palette as (P, 4) premultiplied 0..1."""
+        straight = self.palette.float() / 255.0
+        return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Premultiplied pictures (B, 4, 64, 64) in 0..1 to codes (B, N) int64, row by row."""
@@ -153,8 +139,7 @@ class PaletteTokenizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, N) int64 to premultiplied pictures (B, 4, 64, 64) in 0..1, every pixel a colour of the palette."""
-        chosen = (self.palette.float() / 255.0)[self.decode_indices(codes)]  # (B, 64, 64, 4)
-        return torch.cat([chosen[..., :3] * chosen[..., 3:], chosen[..., 3:]], -1).permute(0, 3, 1, 2)
+        return self.premultiplied()[self.decode_indices(codes)].permute(0, 3, 1, 2)
 
     def to_indices(self, pictures: Tensor) -> Tensor:
         """The nearest palette colour of each pixel: premultiplied (B, 4, H, W) to (B, H, W) int64.
@@ -172,38 +157,39 @@ class PaletteTokenizer(nn.Module):
 
         What lies outside the figure's tiles is taken for ground of its commonest colour.
         """
-        grid, tile_px = self.config.grid, self.config.tile_px
+        grid = self.config.grid
         top, bottom, left, right = self.config.figure
         is_outside = torch.ones(grid, grid, dtype=torch.bool, device=indices.device)
         is_outside[top:bottom, left:right] = False
-        tiles = indices.unflatten(2, (grid, tile_px)).unflatten(1, (grid, tile_px)).transpose(2, 3)
-        ground = tiles[:, is_outside].flatten(1).mode(1).values  # (B)
-        codes: Tensor = (self.config.num_figure_codes + ground)[:, None, None].repeat(1, grid, grid)
+        ground: Tensor = self.tiles_of(indices)[:, is_outside].flatten(1).mode(1).values  # (B)
+        codes = (self.config.num_figure_codes + ground)[:, None, None].repeat(1, grid, grid)
         part = self.figure_part(indices)
-        figure_codes = self._quantise(part.masked_fill(part == ground[:, None, None], 0))[1]
-        codes[:, top:bottom, left:right] = torch.where(
-            self._is_flat(part), self.config.num_figure_codes + part[:, ::tile_px, ::tile_px], figure_codes
-        )
+        own_codes = self.figure_codes(part.masked_fill(part == ground[:, None, None], 0))
+        is_ground = own_codes == self.config.num_figure_codes
+        inner = codes[:, top:bottom, left:right]  # a view
+        inner.copy_(torch.where(is_ground, inner, own_codes))
         return codes.flatten(1)
 
     def decode_indices(self, codes: Tensor) -> Tensor:
         """Codes (B, N) int64 to palette numbers (B, 64, 64) int64."""
-        grid, tile_px = self.config.grid, self.config.tile_px
+        grid, tile_px, no_colour = self.config.grid, self.config.tile_px, self.config.num_figure_codes
         top, bottom, left, right = self.config.figure
         codes = codes.reshape(-1, grid, grid)
-        colour = codes - self.config.num_figure_codes  # (B, grid, grid), negative where a figure is
-        is_flat = colour >= 0
-        ground = colour.flatten(1).masked_fill(~is_flat.flatten(1), 0).mode(1).values
+        is_outside = torch.ones(grid, grid, dtype=torch.bool, device=codes.device)
+        is_outside[top:bottom, left:right] = False
         # A figure tile outside the figure's part cannot be painted: it shows the ground.
-        flat = torch.where(is_flat, colour, ground[:, None, None])
+        flat = (codes - no_colour).clamp(min=0)
+        ground: Tensor = flat[:, is_outside].mode(1).values[:, None, None]
+        flat = torch.where(is_outside & (codes < no_colour), ground, flat)
         painted = flat.repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
         part = codes[:, top:bottom, left:right]
-        is_figure = part < self.config.num_figure_codes
-        values = self.quantiser.codes_to_values(part.clamp(max=self.config.num_figure_codes - 1))
-        logits: Tensor = self.choose(self.paint(values * is_figure[..., None]))
+        part = torch.where(part == no_colour + ground, no_colour, part)
+        features = self.decoder(self.codes(part).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).float()
+        typical = self.typical[part.clamp(max=no_colour - 1)].unflatten(3, (tile_px, tile_px)).permute(0, 1, 3, 2, 4, 5)
+        logits: Tensor = self.choose(torch.cat([features, typical.reshape(*features.shape[:3], 4)], -1))
         chosen = logits.argmax(-1)
-        chosen = torch.where(chosen == 0, ground[:, None, None], chosen)
-        is_figure = is_figure.repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
+        chosen = torch.where(chosen == 0, ground, chosen)
+        is_figure = (part < no_colour).repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
         inner = self.figure_part(painted)  # a view
         inner.copy_(torch.where(is_figure, chosen, inner))
         return painted
@@ -213,35 +199,38 @@ class PaletteTokenizer(nn.Module):
         top, bottom, left, right = (edge * self.config.tile_px for edge in self.config.figure)
         return indices[:, top:bottom, left:right]
 
-    def forward(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruct for training.
+    def tiles_of(self, part: Tensor) -> Tensor:
+        """(B, H, W) to (B, h, w, pixels)."""
+        tile_px = self.config.tile_px
+        tiles: Tensor = part.unflatten(2, (-1, tile_px)).unflatten(1, (-1, tile_px)).transpose(2, 3).flatten(3)
+        return tiles
+
+    def figure_codes(self, part: Tensor) -> Tensor:
+        """Palette numbers (B, H, W) of the figure's part, 0 for the ground, to its codes (B, h, w)."""
+        tiles = self.tiles_of(part)
+        is_figure = (tiles != tiles[..., :1]).any(-1)
+        codes: Tensor = self.config.num_figure_codes + tiles[..., 0]
+        looks = self.premultiplied()[tiles[is_figure]].flatten(1)  # (M, pixels * 4)
+        typical = self.typical.flatten(1)
+        # The nearest has the least |t|^2 - 2 x.t; |x|^2 is the same for all.
+        codes[is_figure] = (typical.square().sum(1) - 2.0 * looks @ typical.T).argmin(1)
+        return codes
+
+    def forward(self, part: Tensor, shown_frac: float) -> tuple[Tensor, Tensor]:
+        """Paint some tiles of figures again, for training.
 
         Args:
             part: palette numbers (B, H, W) of the figure's part, 0 for the ground.
+            shown_frac: share of the tiles with more than one colour, chosen at random.
 
         Returns:
-            What the `choose` layer reads, (B, H, W, C), and which pixels are painted from it: (B, H, W) bool.
+            Logits (M, pixels, P) of the colours of those tiles, and the colours that are right (M, pixels).
         """
-        is_figure = ~self._is_flat(part)
-        features = self.paint(self._quantise(part)[0] * is_figure[..., None])
-        return features, is_figure.repeat_interleave(self.config.tile_px, 1).repeat_interleave(self.config.tile_px, 2)
-
-    def paint(self, values: Tensor) -> Tensor:
-        """Latents of the tiles (B, h, w, D), quantised, zero at flat ones, to features of pixels (B, H, W, C)."""
-        features: Tensor = self.decoder(values.permute(0, 3, 1, 2))
-        return features.permute(0, 2, 3, 1)
-
-    def _is_flat(self, part: Tensor) -> Tensor:
-        """(B, H, W) palette numbers to (B, h, w) bool: tiles of one colour."""
-        tile_px = self.config.tile_px
-        same = part == part[:, ::tile_px, ::tile_px].repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
-        rows, columns = part.shape[1] // tile_px, part.shape[2] // tile_px
-        is_flat: Tensor = same.reshape(-1, rows, tile_px, columns, tile_px).all(4).all(2)
-        return is_flat
-
-    def _quantise(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        tile_px = self.config.tile_px
-        seen = self.colours(part).unflatten(2, (-1, tile_px)).unflatten(1, (-1, tile_px))  # (B, h, p, w, p, E)
-        latent = self.encoder(seen.transpose(2, 3).flatten(3)).float()
-        quantised, codes = self.quantiser(latent)  # (B, h, w, D), (B, h, w)
-        return quantised, codes
+        codes = self.figure_codes(part)
+        known = self.decoder.look_around(self.codes(codes).permute(0, 3, 1, 2)).flatten(0, 1)
+        places = (codes.flatten() < self.config.num_figure_codes).nonzero()[:, 0]
+        picked = places[torch.randperm(len(places))[: int(shown_frac * len(places))]]
+        features = self.decoder.paint_tiles(known[picked])
+        typical = self.typical[codes.flatten()[picked]].to(features.dtype)
+        logits: Tensor = self.choose(torch.cat([features, typical], -1))
+        return logits, self.tiles_of(part).flatten(0, 2)[picked]

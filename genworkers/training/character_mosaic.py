@@ -27,6 +27,9 @@ from genworkers.training.train_mosaic import hide
 CAPTION_TOKENS = 48
 NUM_TESTED = 256
 DROP_CHANCE = 0.1
+WHOLE_CHANCE = 0.1
+NUM_GROUND_TILES = 8
+HEAD_WIDTH = 32
 
 
 class ExamplePool:
@@ -72,23 +75,54 @@ class ExamplePool:
         return Captions(self.states[rows].float(), is_token, self.sentences[rows].float(), style)
 
 
+def guess_some(net: MaskedTransformer, codes: Tensor, captions: Captions, places: Tensor) -> Tensor:
+    """Logits (B, M, K) of the tiles at `places` (M) as if the picture had no others, which saves their time."""
+    config = net.config
+    x = net._read(codes, captions)
+    x = torch.cat([x[:, : -config.num_tiles], x[:, -config.num_tiles :][:, places]], 1)
+    for layer in net.layers:
+        x = layer(x)
+    logits: Tensor = net.head(net.norm(x[:, -len(places) :]))
+    return logits
+
+
+class Places:
+    """Which tiles a training step looks at: all where figures stand and, now and then, all of the ground around."""
+
+    def __init__(self, config: PaletteTokenizerConfig) -> None:
+        top, bottom, left, right = config.figure
+        is_figure = torch.zeros(config.grid, config.grid, dtype=torch.bool)
+        is_figure[top:bottom, left:right] = True
+        self.figure = is_figure.flatten().nonzero()[:, 0]
+        self.ground = (~is_figure).flatten().nonzero()[:, 0]
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Tile numbers (M)."""
+        is_whole = float(torch.rand((), generator=generator)) < WHOLE_CHANCE
+        order = torch.randperm(len(self.ground), generator=generator)
+        return torch.cat([self.figure, self.ground[order[: len(order) if is_whole else NUM_GROUND_TILES]]])
+
+
 @torch.inference_mode()
-def masked_cross_entropy(net: MaskedTransformer, pool: ExamplePool) -> dict[str, float]:
-    """Mean cross-entropy in nats of hidden codes with always the same masks, and how many are guessed from none."""
+def guesses(net: MaskedTransformer, pool: ExamplePool, places: Places) -> dict[str, float]:
+    """Cross-entropy in nats of hidden codes of figures with always the same masks, and how many are right from none."""
     generator = torch.Generator().manual_seed(1)
     total, count, num_right, num_guessed = 0.0, 0, 0, 0
     for rows in torch.arange(pool.size).split(32):
         captions = pool.captions(rows, torch.zeros(len(rows), dtype=torch.bool))
-        hidden, is_hidden = hide(pool.codes[rows], net.mask_code, generator)
+        codes = pool.codes[rows]
+        hidden, is_hidden = hide(codes, net.mask_code, generator)
+        is_hidden &= codes != codes[:, :1]
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(hidden, captions)[is_hidden].float()
-            blind = net(torch.full_like(hidden, net.mask_code), captions)
-        total += float(F.cross_entropy(logits, pool.codes[rows][is_hidden], reduction="sum"))
+            blind = guess_some(net, torch.full_like(codes, net.mask_code), captions, places.figure)
+        total += float(F.cross_entropy(logits, codes[is_hidden], reduction="sum"))
         count += len(logits)
-        is_figure = pool.codes[rows] != pool.codes[rows][:, :1]
-        num_right += int((blind.argmax(-1) == pool.codes[rows])[is_figure].sum())
+        own = codes[:, places.figure]
+        is_figure = own != codes[:, :1]
+        num_right += int((blind.argmax(-1) == own)[is_figure].sum())
         num_guessed += int(is_figure.sum())
-    return {"held_out": round(total / count, 4), "blind_accuracy": round(num_right / num_guessed, 4)}
+    return {"cross_entropy": round(total / count, 4), "blind_accuracy": round(num_right / num_guessed, 4)}
 
 
 def load_tokenizer(path: Path) -> PaletteTokenizer:
@@ -110,6 +144,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--pool", type=int, default=4096)
     parser.add_argument("--fresh", type=int, default=8, help="new examples a step")
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -123,23 +159,32 @@ def main() -> None:
         characters = [composer.draw(random, held_out=True) for _ in range(32)]
         tested.add(characters, [full_caption(character) for character in characters])
 
-    config = MosaicConfig(num_codes=tokenizer.config.num_codes, caption_tokens=CAPTION_TOKENS)
+    config = MosaicConfig(
+        num_codes=tokenizer.config.num_codes,
+        num_tiles=tokenizer.config.num_tiles,
+        caption_tokens=CAPTION_TOKENS,
+        width=options.width,
+        num_layers=options.layers,
+        num_heads=options.width // HEAD_WIDTH,
+    )
     net = MaskedTransformer(config)
     learner = Learner(net, MaskedTransformer(config), ("layers.",))
     run = TimedRun(options.out, options.budget_min, learner.parts)
     random = np.random.default_rng([2, run.step])
     generator = torch.Generator().manual_seed(run.step)
+    places = Places(tokenizer.config)
     pool = ExamplePool(composer, tokenizer, options.pool)
     for _ in range(options.pool // 32):
         pool.refresh(random, 32)
-    for spent_frac in run.steps(lambda: masked_cross_entropy(learner.average, tested)):
+    for spent_frac in run.steps(lambda: guesses(learner.average, tested, places)):
         pool.refresh(random, options.fresh)
         rows = torch.randint(pool.size, (options.batch,), generator=generator)
         captions = pool.captions(rows, torch.rand(len(rows), generator=generator) < DROP_CHANCE)
-        hidden, is_hidden = hide(pool.codes[rows], net.mask_code, generator)
+        codes, shown = pool.codes[rows], places.draw(generator)
+        hidden, is_hidden = hide(codes, net.mask_code, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = net(hidden, captions)
-        loss = F.cross_entropy(logits[is_hidden].float(), pool.codes[rows][is_hidden])
+            logits = guess_some(net, hidden, captions, shown)
+        loss = F.cross_entropy(logits[is_hidden[:, shown]].float(), codes[:, shown][is_hidden[:, shown]])
         learner.step(loss, spent_frac, run.step)
         run.note(loss=float(loss.detach()))
 

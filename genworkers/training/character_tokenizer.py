@@ -16,11 +16,12 @@ from genworkers.nets.palette_tokenizer import PaletteTokenizer, PaletteTokenizer
 from genworkers.training.character_composer import Composer
 from genworkers.training.character_layers import TRANSPARENT, load_layers
 from genworkers.training.character_steps import Learner
+from genworkers.training.character_tiles import typical_tiles
 from genworkers.training.loop import TimedRun
 
-FIGURE_SHARE = 0.3  # of a figure's pixels that each step looks at
-AROUND_SHARE = 0.1  # of the ground in tiles with figure
+SHOWN_FRAC = 0.3  # of the tiles that each step paints
 NUM_TESTED = 256
+NUM_LOOKED_AT = 1024  # characters whose tiles decide what is typical
 
 
 def compose_batch(composer: Composer, random: np.random.Generator, num: int, *, held_out: bool = False) -> Tensor:
@@ -29,17 +30,17 @@ def compose_batch(composer: Composer, random: np.random.Generator, num: int, *, 
     return torch.from_numpy(np.stack([composer.paint(character) for character in characters])).long()
 
 
-def choice_loss(net: PaletteTokenizer, part: Tensor) -> Tensor:
-    """Cross-entropy of the chosen colours at random pixels of tiles with figure, most of them on the figure itself."""
-    features, is_painted = net(part)
-    figure, around = ((is_painted & where).flatten().nonzero()[:, 0] for where in (part != 0, part == 0))
-    picked = torch.cat(
-        [
-            figure[torch.randint(len(figure), (int(FIGURE_SHARE * len(figure)),))],
-            around[torch.randint(len(around), (int(AROUND_SHARE * len(around)),))],
-        ]
-    )
-    return F.cross_entropy(net.choose(features.flatten(0, 2)[picked]).float(), part.flatten()[picked])
+def find_typical_tiles(net: PaletteTokenizer, composer: Composer, palette: Tensor) -> Tensor:
+    """Typical tiles (K, pixels, 4) of many composed characters; one seen often weighs more, but not in proportion."""
+    random = np.random.default_rng(3)
+    part = net.figure_part(compose_batch(composer, random, NUM_LOOKED_AT))
+    tiles = net.tiles_of(part).flatten(0, 2)
+    tiles = tiles[(tiles != tiles[:, :1]).any(1)]
+    distinct, counts = tiles.unique(dim=0, return_counts=True)
+    straight = palette.float() / 255.0
+    looks = torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)[distinct]
+    generator = torch.Generator().manual_seed(3)
+    return typical_tiles(looks, counts.float().sqrt(), net.config.num_figure_codes, generator)
 
 
 @torch.inference_mode()
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/character-tokenizer"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--budget-min", type=float, default=22.0)
-    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -74,14 +75,16 @@ def main() -> None:
     tested = compose_batch(composer, np.random.default_rng(1), NUM_TESTED, held_out=True)
     config = PaletteTokenizerConfig(num_colours=len(composer.frames.palette))
     net = PaletteTokenizer(config)
-    net.start_from(torch.from_numpy(composer.frames.palette))
-    learner = Learner(net, PaletteTokenizer(config), ("encoder.", "decoder."))
+    palette = torch.from_numpy(composer.frames.palette)
+    net.start_from(palette, find_typical_tiles(net, composer, palette))
+    learner = Learner(net, PaletteTokenizer(config), ("decoder.",))
     run = TimedRun(options.out, options.budget_min, learner.parts)
     random = np.random.default_rng([2, run.step])
     for spent_frac in run.steps(lambda: exactness(learner.average, tested)):
         part = net.figure_part(compose_batch(composer, random, options.batch))
         with torch.autocast("cpu", torch.bfloat16):
-            loss = choice_loss(net, part)
+            logits, wanted = net(part, SHOWN_FRAC)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), wanted.flatten())
         learner.step(loss, spent_frac, run.step)
         run.note(loss=float(loss.detach()))
 
