@@ -5,8 +5,8 @@ what real pictures reach under the same judge. Start at `evaluate`.
 """
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from genworkers.checkpoints import load_manifest
-from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest
-from genworkers.engine.image_engine import ImageEngine, ImageResult
-from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.composition import TESTS, judge
+from genworkers.evaluation.contestants import checkpoint_folder, enter
 from genworkers.evaluation.exam import QUICK, Exam, Sizes, make_exam
 from genworkers.evaluation.house_nets import Judges, batch_of, load_judges
 from genworkers.evaluation.image_metrics import (
@@ -32,17 +30,18 @@ from genworkers.evaluation.image_metrics import (
     kernel_distance,
     precision_to_coverage,
 )
-from genworkers.evaluation.image_table import table, write_card
+from genworkers.evaluation.image_table import legend, table, write_card
 from genworkers.evaluation.pictures import contact_sheet
 from genworkers.evaluation.retrieval import retrieve_captions
+from genworkers.evaluation.samplers import Sampler
 from genworkers.training.judge_data import STYLES
 
 Figures = dict[str, Any]
-# Prompts, a seed for each, one style: straight-alpha pictures of at least 64 px.
-Sampler = Callable[[Sequence[str], Sequence[int], str], list[Pixels]]
 
 SETS_OF_STYLES = {
     "flat": "fluent-flat",
+    "bold": "twemoji",
+    "classic": "noto",
     "3d": "fluent-3d",
     "color": "fluent-color",
     "contrast": "fluent-high-contrast",
@@ -50,7 +49,6 @@ SETS_OF_STYLES = {
     **{name: name for name in STYLES},
 }
 CHUNK = 32
-DEADLINE_S = 3600.0
 SHEET_PX = 128
 NUM_ON_SHEET = 32
 
@@ -143,23 +141,6 @@ def _pixel_features(batch: Tensor) -> Features:
     return np.asarray(F.avg_pool2d(batch, 2).flatten(1).numpy(), dtype=np.float64)
 
 
-def engine_sampler(engine: ImageEngine, net: str) -> Sampler:
-    """Draw through the engine, as jobs do."""
-
-    def sample(prompts: Sequence[str], seeds: Sequence[int], style: str) -> list[Pixels]:
-        tickets = [
-            engine.submit(ImageRequest(prompt=prompt, net=net, style=style), seed=seed, deadline_s=DEADLINE_S)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        pictures = []
-        for ticket in tickets:
-            while not ticket.is_done:
-                pictures += [item.pixels for item in ticket.read(1.0) if isinstance(item, ImageResult)]
-        return pictures
-
-    return sample
-
-
 def draw_all(exam: Exam, sample: Sampler, kept: Path) -> Tensor:
     """Draw every task of an exam, (n, 3, 64, 64) on white; goes on where an earlier run that kept its pictures stopped.
 
@@ -179,53 +160,58 @@ def draw_all(exam: Exam, sample: Sampler, kept: Path) -> Tensor:
 
 
 def main() -> None:
-    """Measure one checkpoint."""
+    """Measure one net, and others beside it by the same exam."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--net", type=Path, default=Path("mosaic"), help="name of a house net, or a folder")
-    parser.add_argument("--with-net", type=Path, nargs="*", default=[], help="folders of nets whose parts it needs")
+    parser.add_argument("--net", default="mosaic", help="[TITLE=]NET: a house net, a folder, dcgan:FILE, beta-vae:FILE")
+    parser.add_argument("--against", nargs="*", default=[], help="others, for columns of their own; as --net")
+    parser.add_argument("--styles", nargs="+", metavar="STYLE[=SET]", help="only these; SET is the corpus's name of it")
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--judges", type=Path, default=Path("runs/judges"))
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="where pictures and figures are kept")
-    parser.add_argument("--name", help="under which they are kept there; the net's name if not given")
-    parser.add_argument("--styles", nargs="+", metavar="STYLE[=SET]", help="only these; SET is the corpus's name of it")
     parser.add_argument("--num-seen", type=int, default=Sizes().num_seen)
     parser.add_argument("--num-held-out", type=int, default=Sizes().num_held_out)
     parser.add_argument("--num-questions", type=int, default=Sizes().num_questions)
     parser.add_argument("--quick", action="store_true", help="a small exam, to see that all works")
     parser.add_argument("--only-draw", action="store_true", help="draw and keep the pictures, judge them later")
-    parser.add_argument("--card", action="store_true", help="write figures and table into the checkpoint")
-    parser.add_argument("--sheet", type=Path, help="write a sheet of the first 32 drawn pictures, none picked")
+    parser.add_argument("--card", action="store_true", help="write figures and table into the checkpoint of --net")
+    parser.add_argument("--sheet", type=Path, help="write a sheet of the first 32 pictures of --net, none picked")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    folder = options.net if options.net.exists() else Path("genworkers/weights") / options.net
-    manifest = load_manifest(folder)
-    chosen = [style.partition("=") for style in options.styles or manifest.styles]
+    own_styles = () if ":" in options.net else load_manifest(checkpoint_folder(options.net.rpartition("=")[2])).styles
+    chosen = [style.partition("=") for style in options.styles or own_styles]
     styles = {style: set_name or SETS_OF_STYLES[style] for style, _, set_name in chosen}
     sizes = QUICK if options.quick else Sizes(options.num_seen, options.num_held_out, options.num_questions)
     exam = make_exam(options.corpus, options.cache, styles, sizes)
-    kept = options.out / f"{options.name or manifest.name}{'-quick' if options.quick else ''}.npy"
 
-    folders = {each.name: each for each in options.with_net} | {manifest.name: folder}
-    engine = load_image_engine(folders, num_threads=options.threads)
-    engine.start()
-    batch = draw_all(exam, engine_sampler(engine, manifest.name), kept)
-    engine.close()
-    if options.sheet:
-        first = [np.asarray(one.permute(1, 2, 0).numpy() * 255.0, dtype=np.uint8) for one in batch[:NUM_ON_SHEET]]
-        opaque = [np.dstack([one, np.full(one.shape[:2], 255, np.uint8)]) for one in first]
-        labels = [task.prompt for task in exam.tasks[:NUM_ON_SHEET]]
-        contact_sheet(opaque, labels, num_columns=8, cell_px=SHEET_PX).save(options.sheet, optimize=True)
-    if options.only_draw:
-        return
-    figures = evaluate(batch, exam, load_judges(options.judges))
-    kept.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(figures))
-    print(table({manifest.title: figures}))
-    if options.card:
-        write_card(folder, figures)
+    figures: dict[str, Figures] = {}
+    for place, spec in enumerate([options.net, *options.against]):
+        contestant = enter(spec, list(own_styles or styles), num_threads=options.threads)
+        digest = hashlib.sha256(f"{contestant.sha256} {exam.tasks}".encode()).hexdigest()[:12]
+        kept = options.out / f"{contestant.title}-{digest}.npy"
+        batch = draw_all(exam, contestant.sample, kept)
+        contestant.close()
+        if options.sheet and place == 0:
+            _sheet(batch, exam).save(options.sheet, optimize=True)
+        if not options.only_draw:
+            own = evaluate(batch, exam, load_judges(options.judges)) | {"net": contestant.sha256}
+            kept.with_suffix(".json").write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+            figures[contestant.title] = own
+            if options.card and place == 0 and contestant.folder is not None:
+                write_card(contestant.folder, own)
+    if figures:
+        print(json.dumps(figures))
+        print(table(figures))
+        print(legend(next(iter(figures.values()))))
+
+
+def _sheet(batch: Tensor, exam: Exam) -> Image.Image:
+    first = (batch[:NUM_ON_SHEET].permute(0, 2, 3, 1).numpy() * 255.0).astype(np.uint8)
+    opaque = np.concatenate([first, np.full_like(first[..., :1], 255)], -1)
+    labels = [task.prompt for task in exam.tasks[:NUM_ON_SHEET]]
+    return contact_sheet(list(opaque), labels, num_columns=8, cell_px=SHEET_PX)
 
 
 if __name__ == "__main__":

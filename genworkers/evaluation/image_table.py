@@ -16,11 +16,17 @@ _PART_NAMES = {"seen": "trained concepts", "held_out": "held-out concepts"}
 
 
 def table(nets: Mapping[str, Figures]) -> str:
-    """A markdown table: a row a measure, a column a net, and beside each the same measure of real pictures.
+    """A markdown table: a row a measure, a column a net, and at the end what real pictures reach.
 
     Args:
-        nets: title to what `image.evaluate` returned.
+        nets: title to what `image.evaluate` returned, of one exam and one set of judges.
+
+    Raises:
+        ValueError: the nets sat different exams.
     """
+    first = next(iter(nets.values()))
+    if any((each["num"], each["judges"]) != (first["num"], first["judges"]) for each in nets.values()):
+        raise ValueError("all nets of a table must have sat the same exam before the same judges")
     rows: list[tuple[str, Callable[[Figures, str], str]]] = [
         ("Fréchet distance (64 features) ↓", lambda f, who: f"{f['distances']['frechet'][who]:.2f}"),
         ("... over real against real ↓", lambda f, who: _ratio(f, who)),
@@ -41,13 +47,10 @@ def table(nets: Mapping[str, Figures]) -> str:
             }.items()
         ),
     ]
-    among = next(iter(nets.values()))["retrieval"]["seen"]["ours"]["num_candidates"]
-    lines = [
-        "| measure | " + " | ".join(f"{name} | real" for name in nets) + " |",
-        "|---" * (1 + 2 * len(nets)) + "|",
-    ]
+    among = first["retrieval"]["seen"]["ours"]["num_candidates"]
+    lines = ["| measure | " + " | ".join([*nets, "real"]) + " |", "|---" * (2 + len(nets)) + "|"]
     for title, show in rows:
-        cells = [show(figures, who) for figures in nets.values() for who in ("ours", "real")]
+        cells = [*(show(figures, "ours") for figures in nets.values()), show(first, "real")]
         lines.append(f"| {title.format(among=among)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
