@@ -63,7 +63,7 @@ class FeatureEncoderConfig:
     num_groups: int
     num_subgroups: int
     num_styles: int
-    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
+    widths: tuple[int, int, int, int] = (32, 48, 96, 160)
     num_features: int = 64
 
 
@@ -101,7 +101,7 @@ def hashed_pieces(text: str, num_buckets: int) -> list[int]:
 class CaptionScorerConfig:
     """Shape of the caption scorer."""
 
-    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
+    widths: tuple[int, int, int, int] = (32, 48, 96, 160)
     width: int = 128
     num_buckets: int = 16384
 
@@ -160,8 +160,8 @@ class SceneDetectorConfig:
     num_concepts: int
     num_colours: int
     num_grounds: int
-    widths: tuple[int, int, int, int] = (56, 64, 112, 176)
-    map_width: int = 80
+    widths: tuple[int, int, int, int] = (32, 48, 96, 160)
+    map_width: int = 64
     look_width: int = 64
 
 

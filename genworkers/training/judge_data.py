@@ -1,5 +1,6 @@
 """What the judges learn from: every sticker of every style with its group, and composed scenes as maps of centres."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genworkers.nets.judges import CELL_PX, NUM_CELLS
@@ -89,15 +91,13 @@ def read_sticker_table(corpus: Path, cache: Path, styles: Sequence[str] = STYLES
 
 
 def make_scene_table(
-    corpus: Path,
-    cache: Path,
-    concepts: Sequence[str],
-    *,
-    num_scenes: int,
-    seed: int,
-    styles: Sequence[str] = STYLES,
+    corpus: Path, cache: Path, concepts: Sequence[str], *, num_scenes: int, seed: int, styles: Sequence[str] = STYLES
 ) -> SceneTable:
-    """Compose scenes of given concepts, about as many of each style."""
+    """Compose scenes of given concepts, about as many of each style; kept in `cache` afterwards."""
+    digest = hashlib.sha256(json.dumps([num_scenes, seed, *styles, *concepts]).encode()).hexdigest()[:16]
+    cached = cache / f"judge-scenes-{digest}.safetensors"
+    if cached.exists():
+        return SceneTable(**load_file(cached))
     captions, random = read_captions(corpus), np.random.default_rng(seed)
     pictures, scenes = [], []
     for place, style in enumerate(styles):
@@ -106,7 +106,9 @@ def make_scene_table(
         for _ in range(num_scenes * (place + 1) // len(styles) - num_scenes * place // len(styles)):
             scenes.append(compose(shelf, random))
             pictures.append(torch.from_numpy(render(scenes[-1], stickers, 64)).permute(2, 0, 1))
-    return tabulate(scenes, torch.stack(pictures), concepts)
+    table = tabulate(scenes, torch.stack(pictures).contiguous(), concepts)
+    save_file(vars(table), cached)
+    return table
 
 
 def tabulate(scenes: Sequence[Scene], pictures: Tensor, concepts: Sequence[str]) -> SceneTable:
@@ -144,22 +146,18 @@ def on_white(premultiplied: Tensor) -> Tensor:
     return floats[:, :3] + 1.0 - floats[:, 3:]
 
 
-def jittered(pictures: Tensor, generator: torch.Generator, *, shift: float, zoom: float, turn_rad: float) -> Tensor:
-    """Pictures (B, 4, H, W) uint8 moved, scaled and turned a little at random, their light changed; on white.
+def jittered(pictures: Tensor, generator: torch.Generator, *, shift_px: int) -> Tensor:
+    """Pictures (B, 4, H, W) uint8 each moved a little and in a slightly different light; (B, 3, H, W) on white.
 
     Args:
-        shift, zoom: largest share of the side that is moved or scaled.
-        turn_rad: largest angle.
+        shift_px: largest way to each side; what moves out of the picture is lost.
     """
-    num = len(pictures)
-
-    def uniform(*size: int) -> Tensor:
-        return torch.rand(num, *size, generator=generator) * 2.0 - 1.0
-
-    angle, scale, offset = uniform() * turn_rad, 1.0 + uniform() * zoom, uniform(2) * 2.0 * shift
-    first = torch.stack([angle.cos() * scale, -angle.sin() * scale, offset[:, 0]], 1)
-    second = torch.stack([angle.sin() * scale, angle.cos() * scale, offset[:, 1]], 1)
-    grid = F.affine_grid(torch.stack([first, second], 1), list(pictures.shape), align_corners=False)
-    moved = F.grid_sample(pictures.float() / 255.0, grid, mode="bilinear", align_corners=False)
-    light = 1.0 + 0.12 * uniform(1, 1, 1) + 0.04 * uniform(3, 1, 1)
-    return on_white(torch.cat([(moved[:, :3] * light).clamp(max=1.0), moved[:, 3:]], 1)).clamp(0.0, 1.0)
+    side = pictures.shape[-1]
+    padded = F.pad(pictures, (shift_px,) * 4)
+    offsets = torch.randint(2 * shift_px + 1, (len(pictures), 2), generator=generator).tolist()
+    moved = torch.stack(
+        [one[:, y : y + side, x : x + side] for one, (y, x) in zip(padded, offsets, strict=True)]
+    ).float()
+    light = torch.rand(len(pictures), 3, 1, 1, generator=generator) * 0.08 - 0.04
+    light += 1.0 + torch.rand(len(pictures), 1, 1, 1, generator=generator) * 0.24 - 0.12
+    return ((moved[:, :3] * light - moved[:, 3:]) / 255.0 + 1.0).clamp(0.0, 1.0)

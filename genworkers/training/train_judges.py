@@ -53,7 +53,7 @@ def encoder_loss(net: FeatureEncoder, table: StickerTable, rows: Tensor) -> Loss
             torch.randint(4, (len(picked),), generator=generator),
             torch.zeros(len(picked), dtype=torch.long),
         )
-        pictures = jittered(table.pictures[picked], generator, shift=0.06, zoom=0.12, turn_rad=0.12)
+        pictures = jittered(table.pictures[picked], generator, shift_px=4)
         pictures = torch.stack([torch.rot90(one, int(turn), (1, 2)) for one, turn in zip(pictures, turns, strict=True)])
         _, logits = net(pictures.contiguous(memory_format=torch.channels_last))
         targets = {"group": table.group, "subgroup": table.subgroup, "style": table.style}
@@ -92,7 +92,7 @@ def scorer_loss(net: CaptionScorer, table: StickerTable, rows: Tensor) -> Loss:
             key, own = concepts[place]
             picked.append(own[int(torch.randint(len(own), (1,), generator=generator))])
             texts.append(spoken(table.captions[key], generator))
-        pictures = jittered(table.pictures[picked], generator, shift=0.08, zoom=0.15, turn_rad=0.2)
+        pictures = jittered(table.pictures[picked], generator, shift_px=4)
         return net.loss(pictures.contiguous(memory_format=torch.channels_last), texts)
 
     return loss
