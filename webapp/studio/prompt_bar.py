@@ -95,7 +95,7 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
     for each in contract.KINDS:
         last = latest.filter(kind=each).first()
         values = {name: parameters.written(value) for name, value in (last.request if last else {}).items()}
-        for name in ("seed", "draft_seed", *(parameters.HIDDEN if recalled else ())):
+        for name in ("seed", "draft_seed", *(parameters.HIDDEN if recalled.keys() - {"kind"} else ())):
             values.pop(name, None)
         if each == kind:
             fields = parameters.schema_of(each) | parameters.hidden_schema_of(each)
