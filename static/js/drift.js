@@ -24,10 +24,10 @@ class DriftForm {
   #setUpMap() {
     const plane = this.#plane;
     this.#labels = JSON.parse(plane.dataset.labels || "[]");
+    // A finger may be about to scroll, so it chooses when it taps; a mouse or pen also drags.
+    plane.addEventListener("click", (event) => this.#pointAt(event));
     plane.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      plane.setPointerCapture(event.pointerId);
-      this.#pointAt(event);
+      if (event.button === 0 && event.pointerType !== "touch") plane.setPointerCapture(event.pointerId);
     });
     plane.addEventListener("pointermove", (event) => { if (plane.hasPointerCapture(event.pointerId)) this.#pointAt(event); });
     plane.addEventListener("keydown", (event) => {

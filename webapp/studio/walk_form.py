@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from genworkers import contract
 from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request
+from webapp.studio import parameters
 from webapp.studio.parameters import COLOUR, PICKED, FieldError, written
 from webapp.studio.prompt_bar import WORDS_OF_CODE
 
@@ -84,8 +85,10 @@ class WalkForm:
     def fields(self) -> dict[str, Field]:
         """The fields that stand apart from the two ends, by name."""
         made = {}
-        for model, names in ((contract.Walk, OF_WALK), (contract.ImageRequest, OF_PICTURE)):
-            allowed = allowed_of(model)
+        for model, names, allowed in (
+            (contract.Walk, OF_WALK, allowed_of(contract.Walk)),
+            (contract.ImageRequest, OF_PICTURE, parameters.allowed_of("image")),
+        ):
             for name in names:
                 info = model.model_fields[name]
                 made[name] = self._field(name, info.title or name, info.description or "", allowed[name])
@@ -153,7 +156,7 @@ class WalkForm:
         missing = self._missing(is_picture)
         if missing:
             raise invalid_fields(missing)
-        allowed = allowed_of(contract.ImageRequest) | {
+        allowed = parameters.allowed_of("image") | {
             f"walk.{name}": words for name, words in allowed_of(contract.Walk).items()
         }
         try:

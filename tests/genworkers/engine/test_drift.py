@@ -8,21 +8,14 @@ import pytest
 import torch
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.codecs.wordpiece import WordPiece
 from genworkers.contract import ImageRequest, Walk
-from genworkers.engine.canvas import Canvas
 from genworkers.engine.drift import DriftPainter, DriftPicture, there_and_back
 from genworkers.engine.errors import EngineError
 from genworkers.engine.painter import PREVIEW_PX, Inputs
-from genworkers.engine.prompt_reader import PromptReader
-from genworkers.nets.encoder import EncoderConfig, TextEncoder
-from genworkers.nets.fsq_tokenizer import FsqTokenizer
-from genworkers.nets.vae import DriftConfig, DriftPlaces, DriftVae
-from tests.genworkers.tiny_mosaic import TOKENIZER_CONFIG, WORDS, write_wordpiece
+from tests.genworkers.tiny_latents import WIDTH, tiny_drift
+from tests.genworkers.tiny_mosaic import tiny_canvas, tiny_reader
 
 NOTHING = Inputs()
-WIDTH = 6
-CPU = torch.device("cpu")
 
 
 def some_picture(seed: int, height_px: int = 40, width_px: int = 64) -> Pixels:
@@ -32,32 +25,8 @@ def some_picture(seed: int, height_px: int = 40, width_px: int = 64) -> Pixels:
 
 @pytest.fixture
 def painter(tmp_path: Path) -> DriftPainter:
-    """Random weights, the same every time, with anchors and directions that differ from each other."""
-    torch.manual_seed(0)
-    net = DriftVae(
-        DriftConfig(
-            channels=2,
-            widths=(8, 16),
-            latent_width=WIDTH,
-            num_styles=2,
-            sentence_width=16,
-            prior_width=8,
-            num_paint_blocks=1,
-        )
-    )
-    places = DriftPlaces(WIDTH, map_side=3, num_directions=2, channels=2)
-    places.anchors.normal_()
-    places.directions.normal_()
-    places.strangeness_quantiles = torch.linspace(0.0, 2000.0, 101)
-    encoder = TextEncoder(EncoderConfig(vocab_size=len(WORDS), width=16, num_layers=1, num_heads=2, hidden_width=16))
-    return DriftPainter(
-        net,
-        places,
-        Canvas(FsqTokenizer(TOKENIZER_CONFIG), device=CPU),
-        PromptReader(encoder, WordPiece(write_wordpiece(tmp_path)), CPU),
-        styles=("flat", "round"),
-        directions=("redder", "rounder"),
-    )
+    """Random weights, the same every time."""
+    return tiny_drift(tiny_canvas(), tiny_reader(tmp_path))
 
 
 def begun(painter: DriftPainter, inputs: Inputs = NOTHING, seed: int = 5, **asked: Any) -> DriftPicture:
