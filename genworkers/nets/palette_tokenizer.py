@@ -1,19 +1,15 @@
-"""The tokenizer of palette pictures: 64 px of at most 255 colours become 16x16 codes and come back in the same colours.
+"""The tokenizer of palette pictures: a figure of known patterns, a table of its colours and a ground, in 8x8 codes.
 
-It has the public face of `FsqTokenizer`. A code is the number of the typical tile of 4 px that a tile is most like; the
-decoder looks at all of them together and chooses each pixel's colour from the palette, so nothing is ever blurred.
-Pictures here are premultiplied RGBA, channels first, 0..1, and enlarge by whole factors with their nearest neighbour.
+It works as indexed files do. The tiles where a figure stands say which pattern of shades they show; some at the edge of
+the frame say which colour each thing has (skin, hair, top ...); all others say the ground. Its tables are counted, not
+trained, and nothing is ever blurred: patterns and colours are those of the layers that pictures are made of.
+It has the public face of `FsqTokenizer`. Pictures here are premultiplied RGBA, channels first, 0..1.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from genworkers.nets.masked_transformer import MosaicConfig, MosaicLayer
-
-SHARPNESS = 40.0
 
 
 @dataclass(frozen=True)
@@ -22,27 +18,29 @@ class PaletteTokenizerConfig:
 
     Attributes:
         num_colours: of the palette; colour 0 is transparent.
-        num_figure_codes: how many typical tiles there are; the codes after them tell a tile of one colour.
-        detail_width: features of a painted pixel.
-        width, num_layers, num_heads: of the Transformer that paints.
-        figure: the tiles where a figure may stand: rows from, to, columns from, to. All others show the ground.
+        num_patterns: tiles of shades that figures are made of; pattern 0 is empty.
+        num_shades: shade 0 is the ground.
+        num_things: how many things have a colour of their own.
+        num_entries: colours that a thing can have, over all things; the last one is "unused".
+        num_grounds: colours of the ground.
+        figure: the tiles where a figure may stand: rows from, to, columns from, to.
     """
 
     num_colours: int
-    num_figure_codes: int = 2048
-    detail_width: int = 32
-    width: int = 128
-    num_layers: int = 2
-    num_heads: int = 4
-    figure: tuple[int, int, int, int] = (2, 16, 4, 12)
+    num_patterns: int
+    num_shades: int
+    num_things: int
+    num_entries: int
+    num_grounds: int
+    figure: tuple[int, int, int, int] = (1, 8, 2, 6)
     image_px: int = 64
     decoded_px: int = 64
-    grid: int = 16
+    grid: int = 8
 
     @property
     def num_codes(self) -> int:
-        """Size of the vocabulary."""
-        return self.num_figure_codes + self.num_colours
+        """Size of the vocabulary: patterns, then colours of things, then grounds."""
+        return self.num_patterns + self.num_entries + self.num_grounds
 
     @property
     def num_tiles(self) -> int:
@@ -54,183 +52,133 @@ class PaletteTokenizerConfig:
         """Side of a tile."""
         return self.image_px // self.grid
 
-
-class FigureDecoder(nn.Module):
-    """A Transformer over the tiles of the figure; each may look at all others before it is painted."""
-
-    def __init__(self, config: PaletteTokenizerConfig) -> None:
-        super().__init__()
-        self.tile_px = config.tile_px
-        top, bottom, left, right = config.figure
-        self.positions = nn.Parameter(torch.zeros((bottom - top) * (right - left), config.width))
-        shape = MosaicConfig(num_codes=1, width=config.width, num_heads=config.num_heads)
-        self.layers = nn.ModuleList(MosaicLayer(shape) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(config.width)
-        self.paint = nn.Linear(config.width, config.detail_width * config.tile_px**2)
-        nn.init.normal_(self.positions, std=0.5)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Embedded codes (B, width, h, w) to features of pixels (B, C, H, W)."""
-        batch, _, rows, columns = codes.shape
-        painted = self.paint_tiles(self.look_around(codes))
-        tiles = painted.view(batch, rows, columns, self.tile_px, self.tile_px, -1)
-        return tiles.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * self.tile_px, columns * self.tile_px)
-
-    def look_around(self, codes: Tensor) -> Tensor:
-        """Embedded codes (B, width, h, w) to what each tile knows: (B, h * w, width)."""
-        x = codes.flatten(2).transpose(1, 2) + self.positions
-        for layer in self.layers:
-            x = layer(x)
-        known: Tensor = self.norm(x)
-        return known
-
-    def paint_tiles(self, known: Tensor) -> Tensor:
-        """(..., width) to features of each pixel of a tile, row by row: (..., pixels, C)."""
-        painted: Tensor = F.silu(self.paint(known)).unflatten(-1, (self.tile_px**2, -1))
-        return painted
+    def places(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers of the tiles of the figure, of the table of colours (one a thing) and of the ground."""
+        top, bottom, left, right = self.figure
+        is_figure = torch.zeros(self.grid, self.grid, dtype=torch.bool)
+        is_figure[top:bottom, left:right] = True
+        around = (~is_figure).flatten().nonzero()[:, 0]
+        return is_figure.flatten().nonzero()[:, 0], around[: self.num_things], around[self.num_things :]
 
 
 class PaletteTokenizer(nn.Module):
-    """Typical tiles and a decoder; the palette is part of the checkpoint.
+    """Tables only; they are the checkpoint.
 
-    A tile of one colour has a code that says which: the ground is told exactly and never disturbs the figure. All else
-    is compared and painted with colour 0 in place of the ground.
+    Attributes:
+        palette: (P, 4) uint8 straight RGBA, row 0 transparent.
+        looks: (S, E) uint8, palette number of each shade in each colour of its thing.
+        things: (S) int64, which thing gives a shade its colour.
+        entries: (T, 2) int64, the colours that a thing can have: from, to.
+        patterns: (K, pixels) uint8 shades.
+        stands: (F, K) uint8, 1 where a pattern was seen at a tile of the figure.
+        grounds: (G) int64 palette numbers.
     """
 
     palette: Tensor
-    typical: Tensor
+    looks: Tensor
+    things: Tensor
+    entries: Tensor
+    patterns: Tensor
+    stands: Tensor
+    grounds: Tensor
 
     def __init__(self, config: PaletteTokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        pixels = config.tile_px**2
-        self.register_buffer("palette", torch.zeros(config.num_colours, 4, dtype=torch.uint8))
-        self.register_buffer("typical", torch.zeros(config.num_figure_codes, pixels, 4))
-        self.codes = nn.Embedding(config.num_codes, config.width)
-        self.decoder = FigureDecoder(config)
-        self.choose = nn.Linear(config.detail_width + 4, config.num_colours)
-
-    @torch.no_grad()
-    def start_from(self, palette: Tensor, typical: Tensor) -> None:
-        """Set the palette and the typical tiles before training.
-
-        The choice of a pixel's colour begins as the nearest one to that pixel of the typical tile.
-
-        Args:
-            palette: (P, 4) uint8 straight RGBA; row 0 is transparent.
-            typical: (K, pixels, 4) premultiplied 0..1.
-        """
-        self.palette.copy_(palette)
-        self.typical.copy_(typical.bfloat16())  # as it will be stored
-        colours = self.premultiplied()
-        looks = torch.cat([self.typical, colours[:, None].expand(-1, typical.shape[1], -1)]).flatten(1)
-        self.codes.weight.copy_(looks @ torch.randn(looks.shape[1], self.config.width) / looks.shape[1] ** 0.5)
-        self.choose.weight[:, -4:] = 2.0 * SHARPNESS * colours
-        self.choose.bias.copy_(-SHARPNESS * colours.square().sum(1))
-
-    def premultiplied(self) -> Tensor:
-        """The palette as (P, 4) premultiplied 0..1."""
-        straight = self.palette.float() / 255.0
-        return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
+        self._figure, self._table, self._ground = config.places()
+        byte, long = torch.uint8, torch.long
+        self.register_buffer("palette", torch.zeros(config.num_colours, 4, dtype=byte))
+        self.register_buffer("looks", torch.zeros(config.num_shades, config.num_entries, dtype=byte))
+        self.register_buffer("things", torch.zeros(config.num_shades, dtype=long))
+        self.register_buffer("entries", torch.zeros(config.num_things, 2, dtype=long))
+        self.register_buffer("patterns", torch.zeros(config.num_patterns, config.tile_px**2, dtype=byte))
+        self.register_buffer("stands", torch.zeros(len(self._figure), config.num_patterns, dtype=byte))
+        self.register_buffer("grounds", torch.zeros(config.num_grounds, dtype=long))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Premultiplied pictures (B, 4, 64, 64) in 0..1 to codes (B, N) int64, row by row."""
-        return self.encode_indices(self.to_indices(pictures))
+        """Premultiplied pictures (B, 4, 64, 64) in 0..1 to the codes (B, N) int64 that paint most like them."""
+        return torch.stack([self._fit(picture) for picture in pictures])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, N) int64 to premultiplied pictures (B, 4, 64, 64) in 0..1, every pixel a colour of the palette."""
-        return self.premultiplied()[self.decode_indices(codes)].permute(0, 3, 1, 2)
-
-    def to_indices(self, pictures: Tensor) -> Tensor:
-        """The nearest palette colour of each pixel: premultiplied (B, 4, H, W) to (B, H, W) int64.
-
-        What is less than half opaque becomes transparent.
-        """
-        alpha = pictures[:, 3]
-        straight = (pictures[:, :3] / alpha.clamp(min=1e-4)[:, None]).permute(0, 2, 3, 1)  # (B, H, W, 3)
-        distance = torch.cdist(straight.flatten(0, 2)[None], (self.palette[1:, :3].float() / 255.0)[None])[0]
-        nearest = distance.argmin(-1).view(alpha.shape) + 1
-        return nearest.masked_fill(alpha < 0.5, 0)
-
-    def encode_indices(self, indices: Tensor) -> Tensor:
-        """Palette numbers (B, 64, 64) int64 to codes (B, N) int64.
-
-        What lies outside the figure's tiles is taken for ground of its commonest colour.
-        """
-        grid = self.config.grid
-        top, bottom, left, right = self.config.figure
-        is_outside = torch.ones(grid, grid, dtype=torch.bool, device=indices.device)
-        is_outside[top:bottom, left:right] = False
-        ground: Tensor = self.tiles_of(indices)[:, is_outside].flatten(1).mode(1).values  # (B)
-        codes = (self.config.num_figure_codes + ground)[:, None, None].repeat(1, grid, grid)
-        part = self.figure_part(indices)
-        own_codes = self.figure_codes(part.masked_fill(part == ground[:, None, None], 0))
-        is_ground = own_codes == self.config.num_figure_codes
-        inner = codes[:, top:bottom, left:right]  # a view
-        inner.copy_(torch.where(is_ground, inner, own_codes))
-        return codes.flatten(1)
+        return self._premultiplied()[self.decode_indices(codes)].permute(0, 3, 1, 2)
 
     def decode_indices(self, codes: Tensor) -> Tensor:
-        """Codes (B, N) int64 to palette numbers (B, 64, 64) int64."""
-        grid, tile_px, no_colour = self.config.grid, self.config.tile_px, self.config.num_figure_codes
-        top, bottom, left, right = self.config.figure
-        codes = codes.reshape(-1, grid, grid)
-        is_outside = torch.ones(grid, grid, dtype=torch.bool, device=codes.device)
-        is_outside[top:bottom, left:right] = False
-        # A figure tile outside the figure's part cannot be painted: it shows the ground.
-        flat = (codes - no_colour).clamp(min=0)
-        ground: Tensor = flat[:, is_outside].mode(1).values[:, None, None]
-        flat = torch.where(is_outside & (codes < no_colour), ground, flat)
-        painted = flat.repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
-        part = codes[:, top:bottom, left:right]
-        part = torch.where(part == no_colour + ground, no_colour, part)
-        features = self.decoder(self.codes(part).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).float()
-        typical = self.typical[part.clamp(max=no_colour - 1)].unflatten(3, (tile_px, tile_px)).permute(0, 1, 3, 2, 4, 5)
-        logits: Tensor = self.choose(torch.cat([features, typical.reshape(*features.shape[:3], 4)], -1))
-        chosen = logits.argmax(-1)
-        chosen = torch.where(chosen == 0, ground, chosen)
-        is_figure = (part < no_colour).repeat_interleave(tile_px, 1).repeat_interleave(tile_px, 2)
-        inner = self.figure_part(painted)  # a view
-        inner.copy_(torch.where(is_figure, chosen, inner))
-        return painted
+        """Codes (B, N) int64 to palette numbers (B, 64, 64) int64. A code of the wrong kind is read as nothing."""
+        config = self.config
+        top, bottom, left, right = config.figure
+        patterns = codes[:, self._figure]
+        patterns = patterns.masked_fill(patterns >= config.num_patterns, 0)
+        table = codes[:, self._table] - config.num_patterns
+        is_entry = (table >= self.entries[:, 0]) & (table < self.entries[:, 1])
+        table = table.where(is_entry, torch.tensor(config.num_entries - 1, device=codes.device))
+        ground = codes[:, self._ground] - config.num_patterns - config.num_entries
+        shown: Tensor = self.grounds[ground.clamp(min=0).mode(1).values]  # (B)
 
-    def figure_part(self, indices: Tensor) -> Tensor:
-        """The view of (B, 64, 64) where a figure may stand."""
-        top, bottom, left, right = (edge * self.config.tile_px for edge in self.config.figure)
-        return indices[:, top:bottom, left:right]
+        shades = self.patterns[patterns].long()  # (B, F, pixels)
+        entry = table.gather(1, self.things[shades].flatten(1)).view(shades.shape)
+        painted = self.looks[shades, entry].long().where(shades > 0, shown[:, None, None])
+        rows, columns, tile_px = bottom - top, right - left, config.tile_px
+        part = painted.view(-1, rows, columns, tile_px, tile_px).transpose(2, 3).flatten(3).flatten(1, 2)
+        indices = shown[:, None, None].repeat(1, config.image_px, config.image_px)
+        indices[:, top * tile_px : bottom * tile_px, left * tile_px : right * tile_px] = part
+        return indices
 
-    def tiles_of(self, part: Tensor) -> Tensor:
-        """(B, H, W) to (B, h, w, pixels)."""
-        tile_px = self.config.tile_px
-        tiles: Tensor = part.unflatten(2, (-1, tile_px)).unflatten(1, (-1, tile_px)).transpose(2, 3).flatten(3)
-        return tiles
-
-    def figure_codes(self, part: Tensor) -> Tensor:
-        """Palette numbers (B, H, W) of the figure's part, 0 for the ground, to its codes (B, h, w)."""
-        tiles = self.tiles_of(part)
-        is_figure = (tiles != tiles[..., :1]).any(-1)
-        codes: Tensor = self.config.num_figure_codes + tiles[..., 0]
-        looks = self.premultiplied()[tiles[is_figure]].flatten(1)  # (M, pixels * 4)
-        typical = self.typical.flatten(1)
-        # The nearest has the least |t|^2 - 2 x.t; |x|^2 is the same for all.
-        codes[is_figure] = (typical.square().sum(1) - 2.0 * looks @ typical.T).argmin(1)
+    def join(self, patterns: Tensor, table: Tensor, ground: Tensor) -> Tensor:
+        """Codes (B, N) from patterns (B, F), table entries (B, T) and grounds (B)."""
+        config = self.config
+        codes = torch.zeros(len(patterns), config.num_tiles, dtype=torch.long, device=patterns.device)
+        codes[:, self._figure] = patterns
+        codes[:, self._table] = config.num_patterns + table
+        codes[:, self._ground] = config.num_patterns + config.num_entries + ground[:, None]
         return codes
 
-    def forward(self, part: Tensor, shown_frac: float) -> tuple[Tensor, Tensor]:
-        """Paint some tiles of figures again, for training.
+    def _premultiplied(self) -> Tensor:
+        straight = self.palette.float() / 255.0
+        return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
 
-        Args:
-            part: palette numbers (B, H, W) of the figure's part, 0 for the ground.
-            shown_frac: share of the tiles with more than one colour, chosen at random.
+    def _fit(self, picture: Tensor) -> Tensor:
+        """Codes (N) of the picture (4, H, W) that this tokenizer can paint most like it, by squares."""
+        config, colours = self.config, self._premultiplied()
+        tile_px = config.tile_px
+        tiles = picture.unflatten(2, (-1, tile_px)).unflatten(1, (-1, tile_px)).permute(1, 3, 2, 4, 0).flatten(2, 3)
+        tiles = tiles.flatten(0, 1)  # (N, pixels, 4)
+        around = tiles[self._ground].flatten(0, 1).median(0).values
+        ground = torch.cdist(around[None], colours[self.grounds])[0].argmin()
+        # What each palette colour would cost at each pixel; shade 0 costs what the ground does.
+        costs = torch.cdist(tiles[self._figure], colours[None]).square()  # (F, pixels, P)
+        is_of = torch.nn.functional.one_hot(self.things, config.num_things).float()  # (S, T)
+        is_of[0] = 0.0
+        candidates, summed = [], torch.zeros(config.num_things, config.num_entries)
+        for place, cost in enumerate(costs):
+            known = self.stands[place].nonzero()[:, 0]
+            shades = self.patterns[known].long()  # (n, pixels)
+            by_shade = cost[:, self.looks.long()]  # (pixels, S, E)
+            by_shade[:, 0] = cost[:, self.grounds[ground], None]
+            rows = torch.arange(shades.shape[1])
+            best, best_total, best_things = 0, float("inf"), summed
+            for some in torch.arange(len(known)).split(64):
+                own = by_shade[rows, shades[some]]  # (n, pixels, E)
+                by_thing = is_of[shades[some]].transpose(1, 2) @ own  # (n, T, E)
+                fixed = (own[..., 0] * (shades[some] == 0)).sum(1)
+                total = fixed + self._allowed(by_thing).amin(2).sum(1)
+                lowest = int(total.argmin())
+                if float(total[lowest]) < best_total:
+                    best, best_total, best_things = int(some[lowest]), float(total[lowest]), by_thing[lowest]
+            candidates.append((known, shades, by_shade))
+            if shades[best].any():
+                summed = summed + best_things
+        table = self._allowed(summed).argmin(1)
+        table[summed.amax(1) == summed.amin(1)] = config.num_entries - 1
+        patterns = []
+        for known, shades, by_shade in candidates:
+            entry = table[self.things]  # (S)
+            own = by_shade[:, torch.arange(config.num_shades), entry]  # (pixels, S)
+            patterns.append(known[own[torch.arange(len(own)), shades].sum(1).argmin()])
+        return self.join(torch.stack(patterns)[None], table[None], ground[None])[0]
 
-        Returns:
-            Logits (M, pixels, P) of the colours of those tiles, and the colours that are right (M, pixels).
-        """
-        codes = self.figure_codes(part)
-        known = self.decoder.look_around(self.codes(codes).permute(0, 3, 1, 2)).flatten(0, 1)
-        places = (codes.flatten() < self.config.num_figure_codes).nonzero()[:, 0]
-        picked = places[torch.randperm(len(places))[: int(shown_frac * len(places))]]
-        features = self.decoder.paint_tiles(known[picked])
-        typical = self.typical[codes.flatten()[picked]].to(features.dtype)
-        logits: Tensor = self.choose(torch.cat([features, typical], -1))
-        return logits, self.tiles_of(part).flatten(0, 2)[picked]
+    def _allowed(self, by_thing: Tensor) -> Tensor:
+        """(..., T, E) with infinity where a thing cannot have a colour."""
+        numbers = torch.arange(self.config.num_entries)
+        is_entry = (numbers >= self.entries[:, :1]) & (numbers < self.entries[:, 1:])
+        return by_thing.masked_fill(~is_entry, float("inf"))

@@ -30,6 +30,7 @@ OWN_WORDS = {
 GENERAL_WORDS = {"Shirt": "shirt", "Pants": "pants", "Shorts": "shorts", "Shoes": "shoes", "Socks": "socks"}
 FULL_SHARE = 0.45
 PARTIAL_THING_CHANCE = 0.2
+EYES_CHANCE = 0.15
 
 
 def words_of(style: str) -> str:
@@ -85,10 +86,13 @@ def varied_caption(character: Character, random: Generator) -> str:
     if character.hair is not None and is_kept():
         only_colour = keep_chance < 1.0 and random.random() < PARTIAL_THING_CHANCE
         traits.append(f"{character.hair[1].lower() if only_colour else _coloured(character.hair)} hair")
+    if random.random() < EYES_CHANCE:
+        traits.append(f"{character.eyes.lower()} eyes")
     if random.random() < 0.3:
-        traits.reverse()
+        random.shuffle(traits)
     if traits:
-        subject += f" with {' and '.join(traits)}"
+        listed = " and ".join(filter(None, (", ".join(traits[:-1]), traits[-1])))
+        subject += f" with {listed}"
     clauses = []
     if character.helm is not None and is_kept():
         worn = _coloured(character.helm)

@@ -57,11 +57,16 @@ class LayerFrames:
         own = (PurePosixPath(name) for name in self.numbers)
         return tuple(sorted(path.name for path in own if str(path.parent) == folder and path.name[0] != "_"))
 
-    def write(self, canvas: NDArray[np.uint8], sheet: str, direction: str) -> None:
-        """Write one layer over a flat (4096) canvas of palette numbers."""
+    def pixels(self, sheet: str, direction: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Flat places (M) in 0..4095 of one layer's pixels, and their palette numbers (M)."""
         row = 4 * self.numbers[sheet] + DIRECTIONS.index(direction)
         part = slice(self.starts[row], self.starts[row + 1])
-        canvas[self.places[part]] = self.colours[part]
+        return self.places[part], self.colours[part]
+
+    def write(self, canvas: NDArray[np.uint8], sheet: str, direction: str) -> None:
+        """Write one layer over a flat (4096) canvas of palette numbers."""
+        places, colours = self.pixels(sheet, direction)
+        canvas[places] = colours
 
     def ground(self, name: str) -> int:
         """Palette number of a ground colour, 0 for the transparent one."""

@@ -16,11 +16,12 @@ from torch import Tensor
 from genworkers.codecs.wordpiece import WordPiece
 from genworkers.nets.encoder import load_minilm, minilm_folder
 from genworkers.nets.masked_transformer import Captions, MaskedTransformer, MosaicConfig
-from genworkers.nets.palette_tokenizer import PaletteTokenizer, PaletteTokenizerConfig
+from genworkers.nets.palette_tokenizer import PaletteTokenizerConfig
 from genworkers.training.character_captions import full_caption, varied_caption
 from genworkers.training.character_composer import Character, Composer
 from genworkers.training.character_layers import load_layers
 from genworkers.training.character_steps import Learner
+from genworkers.training.character_tokenizer import CharacterCodes, load_character_codes
 from genworkers.training.loop import TimedRun
 from genworkers.training.train_mosaic import hide
 
@@ -28,21 +29,20 @@ CAPTION_TOKENS = 48
 NUM_TESTED = 256
 DROP_CHANCE = 0.1
 WHOLE_CHANCE = 0.1
-NUM_GROUND_TILES = 8
+NUM_GROUND_TILES = 3
 HEAD_WIDTH = 32
 
 
 class ExamplePool:
     """A ring of examples: codes, and their caption as states of the text encoder."""
 
-    def __init__(self, composer: Composer, tokenizer: PaletteTokenizer, size: int) -> None:
+    def __init__(self, codes: CharacterCodes, size: int) -> None:
         folder = minilm_folder()
         self.size = size
-        self._composer = composer
-        self._tokenizer = tokenizer.eval()
+        self._codes = codes
         self._encoder, self._wordpiece = load_minilm(folder), WordPiece(folder / "tokenizer.json")
         width = self._encoder.config.width
-        self.codes = torch.zeros(size, tokenizer.config.num_tiles, dtype=torch.long)
+        self.codes = torch.zeros(size, codes.tokenizer.config.num_tiles, dtype=torch.long)
         self.states = torch.zeros(size, CAPTION_TOKENS, width, dtype=torch.bfloat16)
         self.lengths = torch.zeros(size, dtype=torch.long)
         self.sentences = torch.zeros(size, width, dtype=torch.bfloat16)
@@ -53,8 +53,7 @@ class ExamplePool:
         """Write examples over the oldest ones; the pool's size is a multiple of their number."""
         rows = slice(self._next, self._next + len(characters))
         self._next = rows.stop % self.size
-        painted = torch.from_numpy(np.stack([self._composer.paint(character) for character in characters])).long()
-        self.codes[rows] = self._tokenizer.encode_indices(painted)
+        self.codes[rows] = self._codes.of(characters)
         with torch.autocast("cpu", torch.bfloat16):
             encoded = self._encoder.encode(self._wordpiece.encode_batch(list(texts)))
         for row, states in zip(range(rows.start, rows.stop), encoded, strict=True):
@@ -65,7 +64,7 @@ class ExamplePool:
 
     def refresh(self, random: np.random.Generator, num: int) -> None:
         """Compose and describe `num` new characters."""
-        characters = [self._composer.draw(random) for _ in range(num)]
+        characters = [self._codes.composer.draw(random) for _ in range(num)]
         self.add(characters, [varied_caption(character, random) for character in characters])
 
     def captions(self, rows: Tensor, is_dropped: Tensor) -> Captions:
@@ -87,20 +86,17 @@ def guess_some(net: MaskedTransformer, codes: Tensor, captions: Captions, places
 
 
 class Places:
-    """Which tiles a training step looks at: all where figures stand and, now and then, all of the ground around."""
+    """Which tiles a training step looks at: all that tell of the figure and, now and then, all of the ground."""
 
     def __init__(self, config: PaletteTokenizerConfig) -> None:
-        top, bottom, left, right = config.figure
-        is_figure = torch.zeros(config.grid, config.grid, dtype=torch.bool)
-        is_figure[top:bottom, left:right] = True
-        self.figure = is_figure.flatten().nonzero()[:, 0]
-        self.ground = (~is_figure).flatten().nonzero()[:, 0]
+        figure, table, self.ground = config.places()
+        self.told = torch.cat([figure, table])
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """Tile numbers (M)."""
         is_whole = float(torch.rand((), generator=generator)) < WHOLE_CHANCE
         order = torch.randperm(len(self.ground), generator=generator)
-        return torch.cat([self.figure, self.ground[order[: len(order) if is_whole else NUM_GROUND_TILES]]])
+        return torch.cat([self.told, self.ground[order[: len(order) if is_whole else NUM_GROUND_TILES]]])
 
 
 @torch.inference_mode()
@@ -112,32 +108,22 @@ def guesses(net: MaskedTransformer, pool: ExamplePool, places: Places) -> dict[s
         captions = pool.captions(rows, torch.zeros(len(rows), dtype=torch.bool))
         codes = pool.codes[rows]
         hidden, is_hidden = hide(codes, net.mask_code, generator)
-        is_hidden &= codes != codes[:, :1]
+        is_hidden[:, places.ground] = False
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(hidden, captions)[is_hidden].float()
-            blind = guess_some(net, torch.full_like(codes, net.mask_code), captions, places.figure)
+            blind = guess_some(net, torch.full_like(codes, net.mask_code), captions, places.told)
         total += float(F.cross_entropy(logits, codes[is_hidden], reduction="sum"))
         count += len(logits)
-        own = codes[:, places.figure]
-        is_figure = own != codes[:, :1]
-        num_right += int((blind.argmax(-1) == own)[is_figure].sum())
-        num_guessed += int(is_figure.sum())
+        num_right += int((blind.argmax(-1) == codes[:, places.told]).sum())
+        num_guessed += blind.shape[0] * blind.shape[1]
     return {"cross_entropy": round(total / count, 4), "blind_accuracy": round(num_right / num_guessed, 4)}
-
-
-def load_tokenizer(path: Path) -> PaletteTokenizer:
-    """The averaged weights of a tokenizer run's resume.pt."""
-    tensors = torch.load(path, weights_only=True)["average"]
-    tokenizer = PaletteTokenizer(PaletteTokenizerConfig(num_colours=len(tensors["palette"])))
-    tokenizer.load_state_dict(tensors)
-    return tokenizer.eval()
 
 
 def main() -> None:
     """Train until the budget is spent."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--tokenizer", type=Path, default=Path("runs/character-tokenizer/resume.pt"))
+    parser.add_argument("--tokenizer", type=Path, default=Path("runs/character-tokenizer/tokenizer.pt"))
     parser.add_argument("--out", type=Path, default=Path("runs/character-mosaic"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--budget-min", type=float, default=60.0)
@@ -152,9 +138,10 @@ def main() -> None:
     torch.manual_seed(0)
 
     composer = Composer(load_layers(options.corpus, options.cache))
-    tokenizer = load_tokenizer(options.tokenizer)
+    codes = load_character_codes(options.tokenizer, composer)
+    tokenizer = codes.tokenizer
     random = np.random.default_rng(1)
-    tested = ExamplePool(composer, tokenizer, NUM_TESTED)
+    tested = ExamplePool(codes, NUM_TESTED)
     for _ in range(NUM_TESTED // 32):
         characters = [composer.draw(random, held_out=True) for _ in range(32)]
         tested.add(characters, [full_caption(character) for character in characters])
@@ -173,18 +160,18 @@ def main() -> None:
     random = np.random.default_rng([2, run.step])
     generator = torch.Generator().manual_seed(run.step)
     places = Places(tokenizer.config)
-    pool = ExamplePool(composer, tokenizer, options.pool)
+    pool = ExamplePool(codes, options.pool)
     for _ in range(options.pool // 32):
         pool.refresh(random, 32)
     for spent_frac in run.steps(lambda: guesses(learner.average, tested, places)):
         pool.refresh(random, options.fresh)
         rows = torch.randint(pool.size, (options.batch,), generator=generator)
         captions = pool.captions(rows, torch.rand(len(rows), generator=generator) < DROP_CHANCE)
-        codes, shown = pool.codes[rows], places.draw(generator)
-        hidden, is_hidden = hide(codes, net.mask_code, generator)
+        wanted, shown = pool.codes[rows], places.draw(generator)
+        hidden, is_hidden = hide(wanted, net.mask_code, generator)
         with torch.autocast("cpu", torch.bfloat16):
             logits = guess_some(net, hidden, captions, shown)
-        loss = F.cross_entropy(logits[is_hidden[:, shown]].float(), codes[:, shown][is_hidden[:, shown]])
+        loss = F.cross_entropy(logits[is_hidden[:, shown]].float(), wanted[:, shown][is_hidden[:, shown]])
         learner.step(loss, spent_frac, run.step)
         run.note(loss=float(loss.detach()))
 
