@@ -3,7 +3,6 @@
 import io
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from genworkers import contract
 from tests.webapp.api import fake_worker
@@ -45,8 +44,8 @@ def picture(membership: Membership) -> Artifact:
 
 
 @pytest.fixture
-def worker() -> Iterator[Thread]:
-    """Takes the first job and shows four plain tiles of it, as drafts are shown."""
+def worker() -> Thread:
+    """Once started, takes the first job and shows four plain tiles of it, as drafts are shown."""
     tile = io.BytesIO()
     Image.new("RGBA", (8, 8), "red").save(tile, "webp")
     image = f"data:image/webp;base64,{b64encode(tile.getvalue()).decode()}"
@@ -54,13 +53,10 @@ def worker() -> Iterator[Thread]:
         contract.Preview(index=index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=image)
         for index in range(4)
     ]
-    thread = Thread(target=lambda: fake_worker.work_now((script, fake_worker.succeed)))
-    thread.start()
-    yield thread
-    thread.join()
+    return Thread(target=lambda: fake_worker.work_now((script, fake_worker.succeed)))
 
 
-def file_of(size: tuple[int, int]) -> dict[str, Any]:
+def file_of(size: tuple[int, int]) -> FilePayload:
     """A picture as a browser sends it."""
     buffer = io.BytesIO()
     Image.new("RGB", size, "red").save(buffer, "png")
@@ -119,8 +115,8 @@ def test_a_chosen_file_is_the_start_until_it_is_removed(page: Page) -> None:
 
 def test_a_file_that_is_no_picture_is_refused_in_words_beside_the_button(page: Page) -> None:
     page.goto(f"{STUDIO}?kind=image")
-    file = {"name": "red.png", "mimeType": "image/png", "buffer": b"<svg/>"}
-    page.set_input_files("[data-start-file]", [file])  # type: ignore[list-item]
+    file: FilePayload = {"name": "red.png", "mimeType": "image/png", "buffer": b"<svg/>"}
+    page.set_input_files("[data-start-file]", [file])
     expect(page.locator("[data-start-problem]")).to_contain_text("PNG")
     expect(page.locator("[data-start]")).to_be_hidden()
 
@@ -168,7 +164,7 @@ def test_zooming_out_makes_a_new_start_with_room_that_is_drawn_anew(page: Page, 
     page.click("[data-editor-apply]")
     expect(page.locator("#editor")).to_be_hidden()
     request = run(page, "an apple on a table")
-    start, mask = (pixels_of(Upload.objects.get(id=each)) for each in (request.start_image, request.mask))
+    start, mask = (pixels_of(Upload.objects.get(id=str(each))) for each in (request.start_image, request.mask))
     assert start.size == mask.size == (512, 512)
     assert start.getpixel((40, 256))[3] == 0  # type: ignore[index]
     assert mask.getpixel((40, 256)) == (255, 255, 255, 255)
@@ -188,8 +184,10 @@ def test_the_editor_is_clean_and_fits(page: Page, picture: Artifact, width: int)
 
 def test_drafts_come_while_typing_and_one_of_them_starts_the_picture(page: Page, worker: Thread) -> None:
     page.goto(f"{STUDIO}?kind=image")
-    page.locator("#prompt").press_sequentially("a cat")
+    worker.start()
+    page.fill("#prompt", "a cat")
     expect(page.locator(".draft")).to_have_count(4)
+    worker.join()
     expect(page.locator("#prompt")).to_be_focused()
     draft = Job.objects.get()
     assert (draft.is_draft, draft.request["net"], draft.request["num_images"]) == (True, "spark", 4)
