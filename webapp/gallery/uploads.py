@@ -38,10 +38,16 @@ def keep(workspace: Workspace, user: User, data: bytes, *, field: str = "file") 
     Raises:
         AppError: forbidden, uploads_used_up, storage_full, and what `pictures.clean` raises. Then nothing is kept.
     """
-    if not workspaces.may_generate(user, workspace.id):
-        raise AppError("forbidden", 403, "Your role in this workspace may look, but not upload. Ask an owner.")
-    _check_quota(user)
-    picture = pictures.clean(data, field_name=field)
+    check_may_keep(workspace, user)
+    return keep_clean(workspace, user, pictures.clean(data, field_name=field))
+
+
+def keep_clean(workspace: Workspace, user: User, picture: pictures.CleanPicture) -> Upload:
+    """Keep a picture that is clean already, for a caller that has asked `check_may_keep`.
+
+    Raises:
+        AppError: storage_full. Then nothing is kept.
+    """
     sha256 = hashlib.sha256(picture.png).hexdigest()
     known = Upload.objects.filter(
         workspace=workspace, created_by=user, sha256=sha256, created_at__gt=timezone.now() - REUSE
@@ -66,7 +72,14 @@ def _name(upload_id: UUID) -> str:
     return f"uploads/{upload_id}.png"
 
 
-def _check_quota(user: User) -> None:
+def check_may_keep(workspace: Workspace, user: User) -> None:
+    """Refuse whoever may only look here, and whoever has uploaded enough for a day.
+
+    Raises:
+        AppError: forbidden, uploads_used_up.
+    """
+    if not workspaces.may_generate(user, workspace.id):
+        raise AppError("forbidden", 403, "Your role in this workspace may look, but not upload. Ask an owner.")
     recent = Upload.objects.filter(created_by=user, created_at__gt=timezone.now() - QUOTA_PERIOD)
     used = recent.aggregate(number=Count("id"), num_bytes=Sum("num_bytes", default=0))
     if used["number"] >= MAX_UPLOADS_A_DAY or used["num_bytes"] >= MAX_BYTES_A_DAY:
@@ -124,7 +137,17 @@ def check_inputs(request: contract.TextRequest | contract.ImageRequest, workspac
         return
     sizes = {field: _size_of(field, input_id, workspace) for field, input_id in _inputs_of(request)}
     start, mask = sizes.get("start_image"), sizes.get("mask")
-    if start is not None and mask is not None and start != mask:
+    if start is not None and mask is not None:
+        check_sizes(start, mask)
+
+
+def check_sizes(start: tuple[int, int], mask: tuple[int, int]) -> None:
+    """Refuse a mask of another size than its start picture; both are (width, height) in pixels.
+
+    Raises:
+        AppError: mask_size_differs.
+    """
+    if start != mask:
         given, wanted = (f"{width} x {height} px" for width, height in (mask, start))
         problem = {
             "field": "mask",

@@ -4,6 +4,7 @@ import hashlib
 import io
 from typing import Any, TypeVar
 
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from PIL import Image
 from pydantic import ValidationError
@@ -33,20 +34,24 @@ def edit_of(request: HttpRequest, caller: Caller) -> PictureCall:
     """The checked call of a form with a start picture and perhaps a mask, both kept as uploads.
 
     Raises:
-        AppError: body_too_large, invalid_request, unsupported_parameter, mask_is_opaque, and what `uploads.keep`
-            raises.
+        AppError: body_too_large, invalid_request, unsupported_parameter, mask_is_opaque, mask_size_differs, forbidden,
+            uploads_used_up, storage_full, and what `pictures.clean` raises.
     """
     workspace = caller.workspace(None)
     form = _form(request, EditForm)
-    files = [file for name in IMAGE_FIELDS for file in request.FILES.getlist(name)]
-    data = upload_views.sent_bytes(files[0] if files else None, "image")
+    start_bytes = _start_bytes(request)
+    others = [name for name in request.FILES if name not in (*IMAGE_FIELDS, "mask")]
+    ignored = (*(f"image[{number}]" for number in range(1, len(_images(request)))), *others)
+    edit_call(form, start_image=_ANY_ID, mask=None, ignored=ignored)  # a wrong form keeps nothing
+    uploads.check_may_keep(workspace, caller.user)
+    start = pictures.clean(start_bytes, field_name="image")
     mask_file = request.FILES.get("mask")
     mask = None if mask_file is None else edited_part(upload_views.sent_bytes(mask_file, "mask"))
-    ignored = (*(f"image[{number}]" for number in range(1, len(files))), *_other_files(request, "mask"))
-    edit_call(form, start_image=_ANY_ID, mask=None, ignored=ignored)  # a wrong form keeps nothing
-    start = uploads.keep(workspace, caller.user, data, field="image")
-    upload = None if mask is None else uploads.keep(workspace, caller.user, mask, field="mask")
-    return edit_call(form, start_image=str(start.id), mask=None if upload is None else str(upload.id), ignored=ignored)
+    if mask is not None:
+        uploads.check_sizes((start.width_px, start.height_px), (mask.width_px, mask.height_px))
+    start_id = str(uploads.keep_clean(workspace, caller.user, start).id)
+    mask_id = None if mask is None else str(uploads.keep_clean(workspace, caller.user, mask).id)
+    return edit_call(form, start_image=start_id, mask=mask_id, ignored=ignored)
 
 
 def variation_of(request: HttpRequest, caller: Caller) -> PictureCall:
@@ -59,8 +64,7 @@ def variation_of(request: HttpRequest, caller: Caller) -> PictureCall:
     """
     workspace = caller.workspace(None)
     form = _form(request, VariationForm)
-    files = [file for name in IMAGE_FIELDS for file in request.FILES.getlist(name)]
-    data = upload_views.sent_bytes(files[0] if files else None, "image")
+    data = _start_bytes(request)
     known = made_here(workspace, data)
     variation_call(form, start_image=_ANY_ID, known=known)  # a wrong form keeps nothing
     start = uploads.keep(workspace, caller.user, data, field="image")
@@ -98,11 +102,15 @@ def described(form: type[PictureBody], *, has_mask: bool) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": body}}}
 
 
-def _other_files(request: HttpRequest, *known: str) -> list[str]:
-    return [name for name in request.FILES if name not in (*IMAGE_FIELDS, *known)]
+def _images(request: HttpRequest) -> "list[UploadedFile[Any]]":
+    return [file for name in IMAGE_FIELDS for file in request.FILES.getlist(name)]
 
 
-def edited_part(data: bytes) -> bytes:
+def _start_bytes(request: HttpRequest) -> bytes:
+    return upload_views.sent_bytes(next(iter(_images(request)), None), "image")
+
+
+def edited_part(data: bytes) -> pictures.CleanPicture:
     """A mask as OpenAI means it, as the mask that a job takes: what is transparent is drawn anew, whatever its colour.
 
     Raises:
@@ -124,7 +132,7 @@ def edited_part(data: bytes) -> bytes:
     mask.putalpha(kept)
     target = io.BytesIO()
     mask.save(target, "PNG")
-    return target.getvalue()
+    return pictures.CleanPicture(target.getvalue(), *mask.size)
 
 
 def made_here(workspace: Workspace, data: bytes) -> dict[str, Any]:
