@@ -9,16 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genworkers.nets.gan import ConditionReader, SparkConfig
+from genworkers.nets.conditions import ConditionReader
 
 PICTURE_CHANNELS = 4
+SENTENCE_WIDTH = 384
 NOISE_WIDTH = 64
 LATENT_WIDTH = 96
 WIDTHS = (192, 128, 64, 32)  # at 4, 8, 16 and 32 px
-
-
-def _condition_reader(num_styles: int, width: int) -> ConditionReader:
-    return ConditionReader(SparkConfig(num_styles=num_styles, condition_width=width))
 
 
 def _upwards() -> list[nn.Module]:
@@ -47,7 +44,7 @@ class DcganGenerator(nn.Module):
 
     def __init__(self, num_styles: int) -> None:
         super().__init__()
-        self.words = _condition_reader(num_styles, 128)
+        self.words = ConditionReader(SENTENCE_WIDTH, num_styles, 128)
         self.start = nn.Linear(NOISE_WIDTH + 128, WIDTHS[0] * 16)
         self.paint = nn.Sequential(*_upwards())
 
@@ -63,7 +60,7 @@ class DcganDiscriminator(nn.Module):
 
     def __init__(self, num_styles: int) -> None:
         super().__init__()
-        self.words = _condition_reader(num_styles, 128)
+        self.words = ConditionReader(SENTENCE_WIDTH, num_styles, 128)
         self.look = nn.Sequential(*_downwards(has_norm=True), nn.Flatten(), nn.Linear(WIDTHS[0] * 16, 128))
         self.realness = nn.Linear(128, 1)
 
@@ -84,7 +81,7 @@ class BetaVae(nn.Module):
         self.look = nn.Sequential(*_downwards(has_norm=True), nn.Flatten(), nn.Linear(WIDTHS[0] * 16, 2 * LATENT_WIDTH))
         self.unfold = nn.Linear(LATENT_WIDTH, WIDTHS[0] * 16)
         self.paint = nn.Sequential(*_upwards())
-        self.words = _condition_reader(num_styles, 384)
+        self.words = ConditionReader(SENTENCE_WIDTH, num_styles, 384)
         self.prior_hidden = nn.Linear(384, 384)
         self.prior_out = nn.Linear(384, 2 * LATENT_WIDTH)
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genworkers.nets.conditions import ConditionReader
+
 FIRST_PX = 4
 GROUP_WIDTH = 16
 SLOPE = 0.2
@@ -44,20 +46,6 @@ class SparkConfig:
     def picture_px(self) -> int:
         """Width and height of what is drawn."""
         return int(FIRST_PX * 2 ** (len(self.widths) - 1))
-
-
-class ConditionReader(nn.Module):
-    """A sentence vector and style weights as one vector; all zeros mean "no words"."""
-
-    def __init__(self, config: SparkConfig) -> None:
-        super().__init__()
-        self.sentence_in = nn.Linear(config.sentence_width, config.condition_width)
-        self.styles = nn.Parameter(torch.randn(config.num_styles, config.condition_width) * 0.3)
-
-    def forward(self, sentence: Tensor, style: Tensor) -> Tensor:
-        """Sentences (B, sentence_width), of any length, and style weights (B, S) to (B, condition_width)."""
-        words: Tensor = self.sentence_in(F.normalize(sentence, dim=-1) * math.sqrt(sentence.shape[-1]))
-        return words + style @ self.styles
 
 
 class Mix(nn.Module):
@@ -118,7 +106,7 @@ class SparkGenerator(nn.Module):
         super().__init__()
         self.config = config
         width = config.condition_width
-        self.words = ConditionReader(config)
+        self.words = ConditionReader(config.sentence_width, config.num_styles, config.condition_width)
         self.noise_in = nn.Linear(config.noise_width, width)
         self.mixes = nn.ModuleList(Mix(width) for _ in range(config.num_mixes))
         self.start = nn.Linear(width, config.widths[0] * FIRST_PX**2)
@@ -181,7 +169,7 @@ class SparkDiscriminator(nn.Module):
             nn.Conv2d(before, after, 1) if before != after else nn.Identity()
             for before, after in zip(widths, (*widths[1:], widths[-1]), strict=True)
         )
-        self.words = ConditionReader(config)
+        self.words = ConditionReader(config.sentence_width, config.num_styles, config.condition_width)
         self.mix = nn.Linear(config.condition_width, config.condition_width)
         self.judge = nn.Linear(widths[-1] * FIRST_PX**2, config.condition_width)
         self.realness = nn.Linear(config.condition_width, 1)

@@ -4,7 +4,6 @@ For stickers the "picture" is the tokenizer's 8x8 grid of latents; with other si
 paints pixels. `DriftVae` is the net, `DriftPlaces` its map, directions and scale of strangeness.
 """
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genworkers.nets.conditions import ConditionReader
 from genworkers.nets.fsq_tokenizer import ResidualBlock
 
 SMALLEST_PX = 4
@@ -69,8 +69,7 @@ class DriftVae(nn.Module):
             paints += [ResidualBlock(after) for _ in range(config.num_paint_blocks)]
         paints += [nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], config.channels, 3, padding=1)]
         self.paint = nn.Sequential(*paints)
-        self.styles = nn.Parameter(torch.randn(config.num_styles, config.prior_width) * 0.3)
-        self.sentence_in = nn.Linear(config.sentence_width, config.prior_width)
+        self.words = ConditionReader(config.sentence_width, config.num_styles, config.prior_width)
         self.prior_hidden = nn.Linear(config.prior_width, config.prior_width)
         self.prior_out = nn.Linear(config.prior_width, 2 * latent_width)
 
@@ -95,8 +94,7 @@ class DriftVae(nn.Module):
         Returns:
             Mean and log-variance of the place, each (B, Z).
         """
-        words = self.sentence_in(F.normalize(sentence, dim=-1) * math.sqrt(sentence.shape[-1]))
-        hidden = F.silu(words + style @ self.styles)
+        hidden = F.silu(self.words(sentence, style))
         hidden = hidden + F.silu(self.prior_hidden(hidden))
         return self._mean_and_log_variance(self.prior_out(hidden))
 

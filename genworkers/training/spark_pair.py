@@ -17,7 +17,8 @@ class Recipe:
     """How a pair is trained.
 
     Attributes:
-        peak: highest learning rate of both nets.
+        peak, judge_peak: highest learning rates of the generator and of the discriminator.
+        momentum: Adam's first beta for the generator; 0 as in the paper where it learns from the judge alone.
         penalty_weight: gamma of R1 and R2 at the start; it falls tenfold until the end.
         penalty_every: judge steps from one penalty to the next, which is that much heavier.
         mismatch_weight: of the judge's loss on real pictures under another's sentence.
@@ -25,7 +26,9 @@ class Recipe:
         average_decay: of the average of the generator's weights.
     """
 
-    peak: float = 4e-4
+    peak: float = 5e-4
+    judge_peak: float = 5e-4
+    momentum: float = 0.0
     penalty_weight: float = 1.0
     penalty_every: int = 4
     mismatch_weight: float = 0.5
@@ -60,8 +63,11 @@ class SparkPair:
         self.average = SparkGenerator(config)
         self.average.load_state_dict(self.generator.state_dict())
         self.average.eval()
-        self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=recipe.peak, betas=(0.0, 0.98), fused=True)
-        self.judge_optimiser = torch.optim.Adam(self.judge.parameters(), lr=recipe.peak, betas=(0.0, 0.98), fused=True)
+        betas = (recipe.momentum, 0.98)
+        self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=recipe.peak, betas=betas, fused=True)
+        self.judge_optimiser = torch.optim.Adam(
+            self.judge.parameters(), lr=recipe.judge_peak, betas=(0.0, 0.98), fused=True
+        )
         self._num_judged = 0
 
     @property
@@ -76,10 +82,11 @@ class SparkPair:
         }
 
     def set_rate(self, factor: float) -> None:
-        """Set both learning rates to a share of the peak."""
-        for optimiser in (self.optimiser, self.judge_optimiser):
+        """Set both learning rates to a share of their peaks."""
+        rates = ((self.optimiser, self.recipe.peak), (self.judge_optimiser, self.recipe.judge_peak))
+        for optimiser, peak in rates:
             for group in optimiser.param_groups:
-                group["lr"] = self.recipe.peak * factor
+                group["lr"] = peak * factor
 
     def noise(self, number: int, generator: torch.Generator) -> Tensor:
         """(number, noise_width) of it."""

@@ -32,6 +32,8 @@ def batch_of(
 def train_dcgan(data: LatentSet, out: Path, budget_min: float, batch: int, scene_frac: float) -> None:
     """Non-saturating losses, Adam (0.5, 0.999), no averaging: as it was published."""
     net, judge = DcganGenerator(len(data.styles)), DcganDiscriminator(len(data.styles))
+    net.words.learn_usual(data.sentences)
+    judge.words.learn_usual(data.sentences)
     optimiser = torch.optim.Adam(net.parameters(), lr=ADAM_RATE, betas=(0.5, 0.999), fused=True)
     judge_optimiser = torch.optim.Adam(judge.parameters(), lr=ADAM_RATE, betas=(0.5, 0.999), fused=True)
     parts: dict[str, Stateful] = {
@@ -63,6 +65,7 @@ def train_dcgan(data: LatentSet, out: Path, budget_min: float, batch: int, scene
 def train_beta_vae(data: LatentSet, out: Path, budget_min: float, batch: int, scene_frac: float) -> None:
     """Squared error plus BETA times the information cost; in the last fifth the text prior alone."""
     net = BetaVae(len(data.styles))
+    net.words.learn_usual(data.sentences)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     run = TimedRun(out, budget_min, {"average": net, "optimiser": optimiser})
     generator = torch.Generator().manual_seed(run.step)

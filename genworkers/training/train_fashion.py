@@ -73,7 +73,7 @@ def train_drift(pictures: torch.Tensor, budget_s: float, generator: torch.Genera
 
 def train_spark(train: FashionSet, budget_min: float, out: Path) -> SparkPair:
     """A spark of all classes; the class stands in for the sentence."""
-    pair = SparkPair(SPARK_CONFIG, SPARK_CONFIG, Recipe(peak=6e-4, penalty_weight=2.0, cut_frac=0.25))
+    pair = SparkPair(SPARK_CONFIG, SPARK_CONFIG, Recipe(penalty_weight=2.0, cut_frac=0.25))
     run = TimedRun(out, budget_min, pair.parts)
     generator = torch.Generator().manual_seed(run.step)
     for spent_frac in run.steps(dict):
@@ -111,10 +111,12 @@ def main() -> None:
     if "drift" in options.parts:
         for label, name in enumerate(CLASSES):
             net = train_drift(train.pictures[train.labels == label], options.drift_s, generator)
-            save_file(net.state_dict(), options.out / f"drift-{label}.safetensors", {"class": name})
+            tensors = {part: tensor.contiguous() for part, tensor in net.state_dict().items()}
+            save_file(tensors, options.out / f"drift-{label}.safetensors", {"class": name})
     if "spark" in options.parts:
         pair = train_spark(train, options.spark_min, options.out / "spark")
-        save_file(pair.average.state_dict(), options.out / "spark.safetensors")
+        tensors = {part: tensor.contiguous() for part, tensor in pair.average.state_dict().items()}
+        save_file(tensors, options.out / "spark.safetensors")
 
 
 if __name__ == "__main__":

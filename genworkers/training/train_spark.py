@@ -25,6 +25,7 @@ from genworkers.training.spark_pair import RealBatch, Recipe, SparkPair
 
 NUM_WATCHED = 300
 SHOWN_PER_BATCH = 8
+SHOWN_EVERY = 4  # painting is the dearest part of a step
 
 
 def nearest_noise(
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--num-scenes", type=int, default=11700)
     parser.add_argument("--scene-frac", type=float, default=0.25, help="share of scenes in a batch")
     parser.add_argument("--joins-at-frac", type=float, default=0.5, help="when the discriminator joins")
-    parser.add_argument("--adversarial-weight", type=float, default=0.02)
+    parser.add_argument("--adversarial-weight", type=float, default=0.1)
     parser.add_argument("--budget-min", type=float, default=30.0)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--threads", type=int, default=1)
@@ -90,7 +91,9 @@ def main() -> None:
 
     config = SparkConfig(num_styles=len(options.styles))
     judge_config = SparkConfig(widths=(128, 64), num_styles=len(options.styles), condition_width=256, num_blocks=1)
-    pair = SparkPair(config, judge_config, Recipe(peak=1e-3))
+    pair = SparkPair(config, judge_config, Recipe(peak=2e-3, momentum=0.5))
+    for net in (pair.generator, pair.average, pair.judge):
+        net.words.learn_usual(data.sentences)
     if options.start is not None:
         state = torch.load(options.start, weights_only=True)
         pair.generator.load_state_dict(state["average"])
@@ -107,10 +110,17 @@ def main() -> None:
         sentence[torch.rand(len(rows), generator=generator) < 0.05] = 0.0
         real = RealBatch(data.latents[rows, view].float(), sentence, style)
         wanted = seen_as(data.pictures[rows[:SHOWN_PER_BATCH]], view).float() / 255.0
+        is_shown = run.step % SHOWN_EVERY == 0
 
-        def reconstruction(drawn: Tensor, latents: Tensor = real.pictures, wanted: Tensor = wanted) -> Tensor:
-            shown = picture_error(tokenizer, drawn[:SHOWN_PER_BATCH], wanted, generator)
-            return shown + 0.3 * (drawn - latents).abs().mean()
+        def reconstruction(
+            drawn: Tensor, latents: Tensor = real.pictures, wanted: Tensor = wanted, is_shown: bool = is_shown
+        ) -> Tensor:
+            error = (drawn - latents).abs().mean()
+            if is_shown:
+                shown = picture_error(tokenizer, drawn[:SHOWN_PER_BATCH], wanted, generator)
+                run.note(shown=float(shown.detach()))
+                error = error + 2.0 * shown
+            return error
 
         if has_judge:
             run.note(**pair.judge_step(real, spent_frac, generator))

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from genworkers.nets.conditions import ConditionReader
 from genworkers.nets.gan import SparkConfig, SparkDiscriminator, SparkGenerator
 
 TINY = SparkConfig(widths=(16, 16), num_styles=2, sentence_width=12, noise_width=8, condition_width=16, num_blocks=1)
@@ -60,3 +61,16 @@ def test_the_same_noise_and_words_draw_the_same_and_all_three_inputs_count() -> 
         assert not torch.allclose(plain, net(noise, torch.randn(1, 384), style))
         assert not torch.allclose(plain, net(noise, sentence, torch.eye(3)[1:2]))
         assert bool(net(noise, torch.zeros(1, 384), style).isfinite().all())
+
+
+def test_what_sentences_have_in_common_is_taken_away() -> None:
+    torch.manual_seed(0)
+    reader = ConditionReader(12, 2, 16)
+    common, style = torch.full((12,), 5.0), torch.zeros(40, 2)
+    sentences = common + 0.1 * torch.randn(40, 12)
+    with torch.inference_mode():
+        before = reader(sentences, style).std(0).mean()
+        reader.learn_usual(sentences)
+        after = reader(sentences, style)
+    assert float(after.std(0).mean()) > 10 * float(before)
+    assert "middle" in reader.state_dict()

@@ -1,0 +1,317 @@
+"""Turns a finished run into the drift checkpoint, its map, card and sheets: `python -m scripts.publish_drift --help`.
+
+It trains nothing, but looks through the latent space: attribute directions, the map, the scale of strangeness. Run it
+again whenever the mosaic net, whose tokenizer it paints with, is published anew.
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from genworkers import checkpoints
+from genworkers.codecs.image_bytes import Pixels, unpremultiply
+from genworkers.contract import ImageRequest, Walk
+from genworkers.engine.image_engine import ImageEngine, WalkResult
+from genworkers.engine.image_loading import load_image_engine
+from genworkers.evaluation.pictures import contact_sheet
+from genworkers.nets.fsq_tokenizer import FsqTokenizer
+from genworkers.nets.vae import DriftConfig, DriftPlaces, DriftVae
+from genworkers.training.drift_places import (
+    ATTRIBUTES,
+    MAP_SIDE,
+    NUM_QUANTILES,
+    Attribute,
+    direction_between,
+    lay_out,
+    quantiles_of,
+    told_apart,
+)
+from genworkers.training.latent_data import LatentSet, load_latents, load_tokenizer
+from genworkers.training.train_drift import places_of
+from scripts.publish_mosaic import COMPOSED, PROMPTS, SHEET_SEED, STYLES, draw, last_scores, unpicked
+from scripts.publish_spark import LICENCES
+
+LIMITS = [
+    "A picture is 96 numbers here: fine parts are soft, and what lies between two pictures is a blend of them.",
+    "It reads the prompt as one vector: of several things, counts and places little is left.",
+    "Directions were found by comparing captions; each changes other things a little too.",
+    "Strangeness compares with small stickers alone: a photograph is strange whatever it shows.",
+]
+LEAST_TOLD_APART = 0.65
+NUM_MOVED = 150
+MOVED_BY = 2.0  # standard deviations
+TILE_PX = 64
+MAP_QUALITY = 60
+WALK_FRAMES = 10
+
+
+def paint(net: DriftVae, tokenizer: FsqTokenizer, places: Tensor) -> Tensor:
+    """Places (B, Z) to premultiplied pictures (B, 4, 64, 64) in 0..1."""
+    with torch.inference_mode():
+        painted = [F.avg_pool2d(tokenizer.decode_latents(net.decode(part)), 2) for part in places.split(36)]
+    return torch.cat(painted)
+
+
+def _chroma(red: float, green: float, blue: float) -> Callable[[Tensor], Tensor]:
+    weights = torch.tensor([red, green, blue]).view(1, 3, 1, 1)
+
+    def measure(pictures: Tensor) -> Tensor:
+        return (pictures[:, :3] * weights).sum((1, 2, 3)) / pictures[:, 3].sum((1, 2)).clamp(min=1.0)
+
+    return measure
+
+
+def _centre(axis: int) -> Callable[[Tensor], Tensor]:
+    def measure(pictures: Tensor) -> Tensor:
+        alpha = pictures[:, 3].sum(3 - axis)  # along the other one: (B, 64)
+        return (alpha * torch.arange(alpha.shape[1])).sum(1) / alpha.sum(1).clamp(min=1.0)
+
+    return measure
+
+
+def _coverage(pictures: Tensor) -> Tensor:
+    return pictures[:, 3].mean((1, 2))
+
+
+# What must grow, in pixels, when a picture moves along a direction; for the others no such number is at hand.
+MEASURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "redder": _chroma(1.0, -0.5, -0.5),
+    "yellower": _chroma(0.5, 0.5, -1.0),
+    "greener": _chroma(-0.5, 1.0, -0.5),
+    "bluer": _chroma(-0.5, -0.5, 1.0),
+    "more purple": _chroma(0.5, -1.0, 0.5),
+    "darker": _chroma(-0.3, -0.6, -0.1),
+    "larger": _coverage,
+    "on a ground": _coverage,
+    "more to the right": _centre(2),
+    "higher": lambda pictures: -_centre(1)(pictures),
+}
+
+
+def find_directions(
+    net: DriftVae, tokenizer: FsqTokenizer, data: LatentSet, places: Tensor
+) -> tuple[list[Attribute], Tensor, dict[str, dict[str, float | None]]]:
+    """The attributes that prove true on pictures which they were not found on, and their directions (A, Z)."""
+    is_scene = data.concept < 0
+    is_test = torch.where(is_scene, torch.arange(len(places)) % 10 == 0, data.is_held_out)
+    shown = ((~is_scene) & data.is_held_out).nonzero()[:NUM_MOVED, 0]
+    kept, directions, proofs = [], [], {}
+    for attribute in ATTRIBUTES:
+        ends = torch.tensor([attribute.end_of(words) for words in data.said])
+        ends[is_scene != attribute.of_scenes] = 0
+        found_on = ~is_test & (is_scene == attribute.of_scenes)
+        if min(int((ends[found_on] == end).sum()) for end in (1, -1)) < 10:
+            continue
+        direction = direction_between(places[found_on], ends[found_on])
+        proof: dict[str, float | None] = {"told_apart": told_apart(places[is_test], ends[is_test], direction)}
+        proof["grows_frac"] = None
+        if attribute.name in MEASURES:
+            measure = MEASURES[attribute.name]
+            further = measure(paint(net, tokenizer, places[shown] + MOVED_BY * direction))
+            back = measure(paint(net, tokenizer, places[shown] - MOVED_BY * direction))
+            proof["grows_frac"] = float((further > back).float().mean())
+        proofs[attribute.name] = {name: None if value is None else round(value, 3) for name, value in proof.items()}
+        is_true = (proof["told_apart"] or 0) >= LEAST_TOLD_APART and (proof["grows_frac"] or 1.0) >= 0.75
+        proofs[attribute.name]["is_kept"] = float(is_true)
+        if is_true:
+            kept.append(attribute)
+            directions.append(direction)
+    return kept, torch.stack(directions), proofs
+
+
+def map_webp(net: DriftVae, tokenizer: FsqTokenizer, anchors: Tensor) -> bytes:
+    """What is painted at each anchor (side, side, Z), as one WebP file."""
+    side = len(anchors)
+    tiles = paint(net, tokenizer, anchors.flatten(0, 1)).permute(0, 2, 3, 1).numpy()
+    atlas = Image.new("RGBA", (side * TILE_PX, side * TILE_PX))
+    for place, tile in enumerate(tiles):
+        atlas.paste(Image.fromarray(unpremultiply(tile)), (place % side * TILE_PX, place // side * TILE_PX))
+    buffer = io.BytesIO()
+    atlas.save(buffer, format="WEBP", quality=MAP_QUALITY, method=6)
+    return buffer.getvalue()
+
+
+def frames_of(engine: ImageEngine, request: ImageRequest) -> Sequence[Pixels]:
+    """The frames of a walk."""
+    ticket = engine.submit(request, seed=SHEET_SEED, deadline_s=600)
+    while not ticket.is_done:
+        for item in ticket.read(1.0):
+            if isinstance(item, WalkResult):
+                return item.frames
+    raise RuntimeError(f"no walk for {request.prompt!r}")
+
+
+def card_text(training: dict[str, Any]) -> str:
+    """The card: what it is, what it was trained on, what it can and cannot do."""
+    run = training["autoencoder"]
+    rows = [
+        f"| {name} | {proof['told_apart']} | {'-' if proof['grows_frac'] is None else proof['grows_frac']} "
+        f"| {'yes' if proof['is_kept'] else 'no'} |"
+        for name, proof in training["directions"].items()
+    ]
+    lines = [
+        "# Drift",
+        "",
+        "A variational autoencoder over the latents of mosaic's tokenizer, which has to be installed beside it:",
+        "pictures have places in a space of 96 dimensions, prompts have places too, and one can walk between them,",
+        "along attributes, at random, or click on a map. It also says how unlike what it learned a picture is.",
+        "",
+        "## Training",
+        "",
+        f"* {run['step']} steps in {run['spent_s'] // 60} minutes, on a small share of one CPU core; in the last fifth",
+        "  of the time the text prior alone.",
+        "* Every concept whose key's sha256 is a multiple of ten was held out.",
+        "",
+        "```json",
+        json.dumps(training["scores"], indent=2),
+        "```",
+        "",
+        "`error`: mean square in latents (-1..1). `nats`: information in a place. `prior`: nats a dimension of a place",
+        "under what its name makes of it, without the constant.",
+        "",
+        "## Directions",
+        "",
+        "Found as the difference of the mean places of captions, checked on others. Told apart: the chance that of two",
+        "test pictures the one whose caption says so lies further along. Grows: how often the pixels of a held-out",
+        f"sticker change as the name says between {-MOVED_BY} and +{MOVED_BY} standard deviations.",
+        "",
+        "| direction | told apart | grows | kept |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        "## Limits",
+        "",
+        *[f"* {limit}" for limit in LIMITS],
+        "",
+        "## Sets, licences and attribution",
+        "",
+        *[f"* {licence}" for licence in LICENCES],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def write_sheets(folder: Path, mosaic: Path, out: Path, date: str, corpus: Path, titles: Sequence[str]) -> None:
+    """Prompts, composed prompts, the unpicked sheet and three walks, drawn through the engine as jobs are."""
+    engine = load_image_engine({"mosaic": mosaic, "drift": folder})
+    engine.start()
+    sheets = {
+        "drift-prompts": [(prompt, next(iter(STYLES))) for prompt in PROMPTS],
+        "drift-composed": [(prompt, next(iter(STYLES))) for prompt in COMPOSED],
+        "drift-samples": unpicked(corpus),
+    }
+    for name, asked in sheets.items():
+        pictures = [
+            draw(engine, ImageRequest(prompt=text, net="drift", style=style), SHEET_SEED) for text, style in asked
+        ]
+        sheet = contact_sheet(
+            pictures, [text[:24] for text, _ in asked], num_columns=8 if len(asked) > 12 else 6, cell_px=144
+        )
+        sheet.save(out / f"{date}-{name}.png", optimize=True)
+    walks = [
+        ("red apple", Walk(to_prompt="snowman", num_frames=WALK_FRAMES, is_loop=False)),
+        ("cat", Walk(route="random", num_frames=WALK_FRAMES, is_loop=True)),
+        ("heart", Walk(route="direction", direction=titles[0], distance=4.0, num_frames=WALK_FRAMES, is_loop=False)),
+    ]
+    frames: list[Pixels] = []
+    for prompt, walk in walks:
+        frames += list(frames_of(engine, ImageRequest(prompt=prompt, net="drift", walk=walk)))
+    engine.close()
+    labels = [f"{walk.route} {frame + 1}" for _, walk in walks for frame in range(WALK_FRAMES)]
+    contact_sheet(frames, labels, num_columns=WALK_FRAMES, cell_px=128).save(
+        out / f"{date}-drift-walks.png", optimize=True
+    )
+
+
+def main() -> None:
+    """Publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=Path("runs/drift"))
+    parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer_final/resume.pt"))
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--num-scenes", type=int, default=11700, help="as in the training")
+    parser.add_argument("--mosaic", type=Path, default=Path("genworkers/weights/mosaic"))
+    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/drift"))
+    parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
+    parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
+    parser.add_argument("--temperature", type=float, default=0.5, help="of pictures around the place of their words")
+    parser.add_argument("--without-sheets", action="store_true", help="only the checkpoint")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    tokenizer = load_tokenizer(options.tokenizer)
+    sets = [folder for _, folder in STYLES.values()]
+    data = load_latents(options.corpus, options.cache, sets, tokenizer, num_scenes=options.num_scenes)
+    config = DriftConfig(num_styles=len(STYLES))
+    net = DriftVae(config).eval()
+    net.load_state_dict(torch.load(options.run / "resume.pt", weights_only=True)["average"])
+    places = places_of(net, data.latents[:, :1])[0][:, 0]  # (M, Z)
+    kept, directions, proofs = find_directions(net, tokenizer, data, places)
+
+    trained = data.trained_rows[data.concept[data.trained_rows] >= 0]
+    generator = torch.Generator().manual_seed(0)
+    one_each = {int(data.concept[row]): int(row) for row in trained[torch.randperm(len(trained), generator=generator)]}
+    candidates = torch.tensor(sorted(one_each.values()))
+    standing = candidates[lay_out(places[candidates], MAP_SIDE, generator)]  # (side, side) rows
+    known = DriftPlaces(
+        config.latent_width,
+        map_side=MAP_SIDE,
+        num_directions=len(kept),
+        channels=config.channels,
+        num_quantiles=NUM_QUANTILES,
+    )
+    known.anchors.copy_(places[standing])
+    known.directions.copy_(directions)
+    with torch.inference_mode():
+        seen = data.latents[trained, 0].float()
+        known.error_scale.copy_((net.decode(places[trained]) - seen).square().mean((0, 2, 3)).sqrt())
+        held_out = data.is_held_out.nonzero()[:, 0]
+        strangeness = net.strangeness(data.latents[held_out, 0].float(), known.error_scale)
+        known.strangeness_quantiles.copy_(quantiles_of(strangeness))
+
+    scores = last_scores(options.run)
+    training: dict[str, Any] = {
+        "autoencoder": {name: scores[name] for name in ("step", "spent_s")},
+        "scores": scores["scores"],
+        "directions": proofs,
+        "measured": {},
+    }
+    facts = checkpoints.CheckpointFacts(
+        name="drift",
+        kind="image",
+        family="drift",
+        title="Drift",
+        config={
+            "net": asdict(config),
+            "tokenizer_of": "mosaic",
+            "tokenizer_sha256": checkpoints.load_manifest(options.mosaic).files["tokenizer"]["sha256"],
+            "sampling": {"temperature": options.temperature},
+            "map_labels": [[data.names[int(data.concept[row])] for row in line] for line in standing],
+        },
+        styles={style: title for style, (title, _) in STYLES.items()},
+        directions={attribute.name: attribute.title for attribute in kept},
+        licences=LICENCES,
+        training=training,
+        limits=LIMITS,
+    )
+    weights = {"net": net.state_dict(), "places": known.state_dict()}
+    atlas = {"map": ("map.webp", map_webp(net, tokenizer, known.anchors))}
+    checkpoints.save(options.out, facts, weights=weights, other_parts=atlas, card=card_text(training))
+    if not options.without_sheets:
+        titles = [attribute.name for attribute in kept]
+        write_sheets(options.out, options.mosaic, options.sheets, options.date, options.corpus, titles)
+    print(json.dumps(proofs, indent=2))
+
+
+if __name__ == "__main__":
+    main()
