@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from genworkers.training.loop import Stateful
 from genworkers.training.optim import move_average, wsd_factor
 
-PEAK_MATRICES = 2e-3
-PEAK_REST = 1e-3
+PEAK_MATRICES = 3e-3
+PEAK_REST = 2e-3
 COOLDOWN_FRAC = 0.4
 AVERAGE_DECAY = 0.995
 NUM_WARMUP = 50
