@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from scripts.own_stack import Stack
 
@@ -38,6 +38,7 @@ def page(browser: Browser, live_stack: Stack, signed_in: Any) -> Iterator[Page]:
         base_url=live_stack.url, storage_state=signed_in, viewport={"width": 1440, "height": 900}
     )
     context.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
     context.add_init_script(KEEP_EVENTS)
     page = context.new_page()
     wrong: list[str] = []
