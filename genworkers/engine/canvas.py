@@ -52,9 +52,14 @@ class Canvas:
     Every picture is encoded and painted in a pass of its own shape, so that company changes nothing.
 
     Args:
-        tokenizer: taken over: its decoder is set to the device's fast precision.
+        tokenizer: taken over: a decoder of convolutions is set to the device's fast precision.
         is_pixel_art: enlarge by whole factors with the nearest neighbour.
         soft_styles: styles whose outlines must not be made crisp (shadows, glass).
+
+    Attributes:
+        empty_codes: (N), those of a picture of nothing.
+        is_painted: (N) bool, where a code says what that place looks like; the others of a palette tokenizer say which
+            colours there are.
     """
 
     def __init__(
@@ -71,8 +76,13 @@ class Canvas:
         self.image_px = tokenizer.config.image_px
         self.num_tiles = tokenizer.config.num_tiles
         self._soft_styles = soft_styles
+        self.is_painted = torch.ones(self.num_tiles, dtype=torch.bool)
+        if isinstance(tokenizer, FsqTokenizer):
+            tokenizer.decoder = nn.Sequential(_AtPrecision(tokenizer.decoder, fast_precision(device)))
+        else:
+            self.is_painted[:] = False
+            self.is_painted[tokenizer.config.places()[0]] = True
         self._tokenizer = tokenizer.to(device).eval()
-        self._tokenizer.decoder = nn.Sequential(_AtPrecision(tokenizer.decoder, fast_precision(device)))
         self.empty_codes = self.codes_of(np.zeros((self.image_px, self.image_px, 4), dtype=np.uint8))
 
     @torch.inference_mode()

@@ -168,9 +168,9 @@ class ImageEngine:
         """
         painter = self._painter(request.net)
         style_weights(request, painter.styles)
-        num_bytes = job_bytes(request)
+        num_bytes = job_bytes(request, len(self._threads))
         if self._memory_bytes and num_bytes > self._memory_bytes:
-            raise too_large(request, self._memory_bytes)
+            raise too_large(request, len(self._threads), self._memory_bytes)
         ticket: Ticket[ImageItem] = Ticket(deadline_s=deadline_s)
         with self._changed:
             if self._stopped is not None:

@@ -193,7 +193,7 @@ class MosaicPainter:
             temperature=self._sampling.temperature,
             generator=picture.generator,
         )
-        is_new = was_masked & ~picture.is_masked
+        is_new = was_masked & ~picture.is_masked & self._canvas.is_painted
         picture.heed = torch.where(is_new[:, None], heed, picture.heed)
 
     def preview(self, picture: MosaicPicture) -> Pixels:

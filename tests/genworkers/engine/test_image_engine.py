@@ -172,6 +172,35 @@ def test_out_of_memory_fails_one_job_and_the_next_runs(
     assert results(read_all(slow_engine.submit(ImageRequest(prompt="cat"), seed=1, deadline_s=20)))
 
 
+def test_a_job_over_the_memory_budget_fails_alone_with_numbers_and_advice(mosaic: MosaicPainter) -> None:
+    engine = ImageEngine({"mosaic": mosaic}, num_threads=2, memory_bytes=80 * 2**20)
+    engine.start()
+    large = ImageRequest(prompt="cat", num_images=8, size_px=1024)
+    with pytest.raises(
+        EngineError, match=r"8 pictures of 1024 px .* 96 MB .* 80 MB\. Ask for at most 4 at 1024"
+    ) as caught:
+        engine.submit(large, seed=1, deadline_s=20)
+    assert (caught.value.code, caught.value.may_retry) == ("out_of_memory", False)
+    assert len(results(read_all(engine.submit(ImageRequest(prompt="cat", num_steps=4), seed=1, deadline_s=20)))) == 1
+    engine.close()
+
+
+def test_jobs_that_fit_one_at_a_time_wait_for_each_other(slow: SlowMosaic) -> None:
+    engine = ImageEngine({"mosaic": slow}, memory_bytes=12 * 2**20)  # type: ignore[dict-item]
+    engine.start()
+    request = ImageRequest(prompt="cat", num_steps=4)  # 9 MiB each
+    tickets = [engine.submit(request, seed=seed, deadline_s=20) for seed in range(3)]
+    slow.gate.release(2)
+    assert len(tickets[0].read(10)) >= 1
+    assert not tickets[1].read(0.2)
+    tickets[1].cancel()
+    slow.gate.release(1000)
+    for ticket in tickets:
+        read_all(ticket)
+    assert [ticket.finish_reason for ticket in tickets] == ["done", "cancelled", "done"]
+    engine.close()
+
+
 def test_a_dead_engine_fails_every_waiter_and_every_later_caller(slow: SlowMosaic, slow_engine: ImageEngine) -> None:
     slow.error = ArithmeticError("broken")
     tickets = [slow_engine.submit(ImageRequest(prompt="cat"), seed=i, deadline_s=20) for i in range(3)]

@@ -9,9 +9,11 @@ import torch
 
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract import ImageRequest
+from genworkers.engine.canvas import Canvas
 from genworkers.engine.errors import EngineError
 from genworkers.engine.mosaic import MosaicPainter, MosaicPicture
 from genworkers.engine.painter import Inputs
+from genworkers.nets.palette_tokenizer import PaletteTokenizer, PaletteTokenizerConfig
 from tests.genworkers.tiny_mosaic import tiny_canvas, tiny_mosaic
 
 START: Pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 4), dtype=np.uint8)
@@ -103,7 +105,7 @@ def test_mixed_styles_lie_between_and_a_share_of_nothing_changes_nothing(painter
     plain = finished(painter, Inputs(), style="flat")
     assert torch.equal(plain.codes, finished(painter, Inputs(), style_mix="round", style_mix_frac=0.0).codes)
     mixed = begun(painter, Inputs(), style_mix="round", style_mix_frac=0.25)
-    torch.testing.assert_close(mixed.captions.style[0].float(), torch.tensor([0.75, 0.25]))
+    assert mixed.captions.style[0].tolist() == [0.75, 0.25]
     whole = finished(painter, Inputs(), style_mix="round", style_mix_frac=1.0)
     assert torch.equal(whole.codes, finished(painter, Inputs(), style="round").codes)
 
@@ -148,3 +150,22 @@ def test_soft_styles_keep_soft_outlines() -> None:
         for style in ("flat", "round")
     }
     assert share["round"] > 2 * share["flat"]
+
+
+def test_pixel_art_is_enlarged_by_whole_factors_and_explained_only_where_a_figure_stands() -> None:
+    config = PaletteTokenizerConfig(
+        num_colours=3, num_patterns=4, num_shades=3, num_things=2, num_entries=3, num_grounds=2
+    )
+    tokenizer = PaletteTokenizer(config)
+    tokenizer.palette[1:] = torch.tensor([[200, 10, 10, 255], [10, 200, 10, 255]], dtype=torch.uint8)
+    tokenizer.grounds[:] = torch.tensor([1, 2])
+    tokenizer.stands[:] = 1
+    tokenizer.entries[:, 1] = 3
+    canvas = Canvas(tokenizer, is_pixel_art=True, device=torch.device("cpu"))
+    painted = canvas.paint(torch.full((64,), config.num_codes - 1))
+    assert int(canvas.is_painted.sum()) == 28
+    for size_px in (512, 1024):
+        pixels = canvas.enlarge(painted, ImageRequest(prompt="a knight", size_px=size_px))
+        assert pixels.shape == (size_px, size_px, 4)
+        assert set(map(tuple, pixels.reshape(-1, 4).tolist())) == {(10, 200, 10, 255)}
+    assert canvas.thumbnail(painted).shape == (64, 64, 4)
