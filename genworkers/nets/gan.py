@@ -40,7 +40,7 @@ class SparkConfig:
     noise_width: int = 64
     condition_width: int = 448
     num_mixes: int = 3
-    num_blocks: int = 2
+    num_blocks: int = 1
 
     @property
     def picture_px(self) -> int:

@@ -24,6 +24,7 @@ from genworkers.training.sticker_data import caption_choices, is_held_out, load_
 from genworkers.training.train_tokenizer import reconstruction_loss
 
 # Mirrored or not, moved down, moved right (px of 64): the ways in which each picture is seen. The first is as it is.
+PLAIN_CHANCE = 0.6
 VIEWS = ((False, 0, 0), (False, 2, -1), (True, 0, 0), (True, -2, 1))
 
 
@@ -64,14 +65,17 @@ class LatentSet:
     def pick(self, size: int, scene_frac: float, generator: torch.Generator) -> tuple[Tensor, int]:
         """Rows (B) of a batch and the view that they are seen in: all stickers, or with a chance all scenes.
 
-        Scenes are seen as they are: mirrored, their captions would lie about left and right.
+        Stickers are mostly seen as they are, as PLAIN_CHANCE says, and scenes always: mirrored, their captions would
+        lie about left and right.
         """
         num_scenes = int((self.concept < 0).sum())
         if num_scenes and float(torch.rand((), generator=generator)) < scene_frac:
             return torch.randint(len(self.concept) - num_scenes, len(self.concept), (size,), generator=generator), 0
         trained = self.trained_rows[: len(self.trained_rows) - num_scenes]
         rows = trained[torch.randint(len(trained), (size,), generator=generator)]
-        return rows, int(torch.randint(len(VIEWS), (1,), generator=generator))
+        if float(torch.rand((), generator=generator)) < PLAIN_CHANCE:
+            return rows, 0
+        return rows, int(torch.randint(1, len(VIEWS), (1,), generator=generator))
 
     def sentence_of(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Sentences (B, 384) of the pictures `rows`: drawn by their chances, or without a generator the plain name."""

@@ -26,6 +26,7 @@ from genworkers.training.spark_pair import RealBatch, Recipe, SparkPair
 NUM_WATCHED = 300
 SHOWN_PER_BATCH = 8
 SHOWN_EVERY = 4  # painting is the dearest part of a step
+SHOWN_WEIGHT = 0.2  # about as strong a gradient as that of the latents' own error; 2.0 drowned it
 
 
 def nearest_noise(
@@ -76,11 +77,11 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", default=["fluent-flat", "twemoji", "fluent-3d"], help="in order")
     parser.add_argument("--start", type=Path, help="the resume.pt of another run, whose nets to start from")
     parser.add_argument("--num-scenes", type=int, default=11700)
-    parser.add_argument("--scene-frac", type=float, default=0.25, help="share of scenes in a batch")
-    parser.add_argument("--joins-at-frac", type=float, default=0.5, help="when the discriminator joins")
+    parser.add_argument("--scene-frac", type=float, default=0.12, help="share of scenes in a batch")
+    parser.add_argument("--joins-at-frac", type=float, default=0.55, help="when the discriminator joins")
     parser.add_argument("--adversarial-weight", type=float, default=0.1)
     parser.add_argument("--budget-min", type=float, default=30.0)
-    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -119,12 +120,12 @@ def main() -> None:
             if is_shown:
                 shown = picture_error(tokenizer, drawn[:SHOWN_PER_BATCH], wanted, generator)
                 run.note(shown=float(shown.detach()))
-                error = error + 2.0 * shown
+                error = error + SHOWN_WEIGHT * shown
             return error
 
         if has_judge:
             run.note(**pair.judge_step(real, spent_frac, generator))
-        noise = nearest_noise(pair, real.pictures, sentence, style, 2 if has_judge else 4, generator)
+        noise = nearest_noise(pair, real.pictures, sentence, style, 2 if has_judge else 3, generator)
         run.note(
             **pair.generator_step(
                 real,
