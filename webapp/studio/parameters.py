@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from genworkers import contract
@@ -75,6 +76,7 @@ def hidden_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
     return {name: schema for name, schema in _whole_schema_of(kind).items() if name in HIDDEN}
 
 
+@cache
 def _whole_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
     properties: dict[str, dict[str, Any]] = REQUEST_OF_KIND[kind].model_json_schema()["properties"]
     return {name: _without_null(schema) for name, schema in properties.items()}
