@@ -147,6 +147,7 @@ async def test_pictures_come_whole_with_their_facts_and_counts(api: Caller) -> N
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "asked"),
     [
@@ -167,6 +168,7 @@ async def test_openais_words_become_ours(api: Caller, fields: dict[str, Any], as
     assert {name: request[name] for name in asked} == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output_format", "wanted"), [("webp", "WEBP"), ("jpeg", "JPEG")])
 async def test_other_formats_come_as_they_are_asked_for(api: Caller, output_format: str, wanted: str) -> None:
     response = await told(api.draw(output_format=output_format), work(([], keep())))
@@ -206,6 +208,7 @@ async def test_a_stream_sends_as_many_previews_as_asked_then_the_picture(api: Ca
     assert completed["usage"]["output_tokens"] == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_partials", [0, 3])
 async def test_a_quick_picture_comes_with_fewer_previews(api: Caller, num_partials: int) -> None:
     script = [preview(6), preview(12)]
@@ -238,6 +241,7 @@ async def test_a_masks_transparent_part_is_drawn_anew_whatever_its_colours(api: 
     assert (kept.getpixel((10, 10)), kept.getpixel((50, 10))) == ((0, 0, 0, 0), (0, 0, 0, 255))
 
 
+@pytest.mark.slow
 async def test_the_same_form_with_the_same_key_is_the_same_job(api: Caller) -> None:
     key = {"Idempotency-Key": "order-17"}
     first = await told(api.draw(EDITS, image=png(half_red()), headers=key), work(([], keep())))
@@ -246,6 +250,7 @@ async def test_the_same_form_with_the_same_key_is_the_same_job(api: Caller) -> N
     assert await Job.objects.acount() == 1
 
 
+@pytest.mark.slow
 async def test_a_picture_made_here_is_varied_with_its_own_words(api: Caller, owner: Membership) -> None:
     first = await told(api.draw(style="flat", prompt="a green hat"), work(([], keep())))
     data = b64decode(first.json()["data"][0]["b64_json"])
@@ -305,6 +310,7 @@ async def test_unknown_fields_are_named_and_labels_are_silent(api: Caller) -> No
     assert (await told(asking, work(([], keep()))))["X-Tessera-Ignored"] == "foo"
 
 
+@pytest.mark.slow
 async def test_bad_files_are_refused_by_name_and_nothing_is_kept(api: Caller) -> None:
     svg = SimpleUploadedFile("a.png", SVG, content_type="image/png")
     opaque, small = png(Image.new("RGBA", (60, 40), "white")), png(Image.new("RGBA", (30, 20)))
@@ -323,6 +329,7 @@ async def test_bad_files_are_refused_by_name_and_nothing_is_kept(api: Caller) ->
     assert not await Job.objects.aexists()
 
 
+@pytest.mark.slow
 def test_a_form_must_be_a_form_and_not_too_large(owner: Membership, monkeypatch: pytest.MonkeyPatch) -> None:
     client = keyed(owner)
     told_json = client.post(EDITS, ASKED, content_type="application/json").json()["error"]

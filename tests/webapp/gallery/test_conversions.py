@@ -59,6 +59,7 @@ def test_a_conversion_carries_credentials_that_name_the_original_as_parent(membe
     assert file.credential.manifest_label == report.manifest_label
 
 
+@pytest.mark.slow
 def test_it_is_made_once_also_by_two_at_once(member: Membership) -> None:
     artifact = kept(member)
 
@@ -103,6 +104,7 @@ def test_a_picture_that_cannot_be_traced_in_time_is_said_so(
     assert not ArtifactFile.objects.filter(role="svg").exists()
 
 
+@pytest.mark.slow
 def test_texts_and_unknown_formats_are_refused_with_what_there_is(member: Membership) -> None:
     for artifact, name, allowed in (
         (kept(member), "bmp", "png or webp or jpeg or svg"),
@@ -120,6 +122,7 @@ def test_a_copy_without_the_original_as_parent_is_not_kept(member: Membership) -
         services.store_copy(artifact, ArtifactFile.Role.WEBP, lone, original_label="urn:c2pa:other")
 
 
+@pytest.mark.slow
 def test_formats_are_served_to_members_and_listed_by_the_api(member: Membership) -> None:
     artifact = kept(member)
     address = f"/artifacts/{artifact.id}/content"

@@ -24,6 +24,7 @@ def near(colour: object, wanted: tuple[int, ...]) -> bool:
     return all(abs(a - b) <= 6 for a, b in zip(colour, (*wanted, 255)[:4], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "AVIF"])
 def test_a_file_of_each_kind_is_taken(form: str) -> None:
     image = cleaned(file_of(half_red(), form))
