@@ -119,10 +119,13 @@ class MaskedTransformer(nn.Module):
         Returns:
             (B, N, K) logits.
         """
-        x = self._read(codes, captions)
-        for layer in self.layers:
-            x = layer(x)
-        return self._guess(x)
+        return self._guess(self._think(codes, captions))
+
+    def logits_at(self, codes: Tensor, captions: Captions, is_asked: Tensor) -> Tensor:
+        """As `forward`, but (M, K) logits of the M tiles where `is_asked` (B, N): training needs no others."""
+        tiles = self._think(codes, captions)[:, -self.config.num_tiles :]
+        logits: Tensor = self.head(self.norm(tiles[is_asked]))
+        return logits
 
     def explain(self, codes: Tensor, captions: Captions) -> tuple[Tensor, Tensor]:
         """As `forward`, with how much each tile reads each caption token.
@@ -137,6 +140,12 @@ class MaskedTransformer(nn.Module):
             x, weights = layer.attend(x)
             heed += weights[:, :, tiles, words].float().mean(1)
         return self._guess(x), heed / len(self.layers)
+
+    def _think(self, codes: Tensor, captions: Captions) -> Tensor:
+        x = self._read(codes, captions)
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
     def _read(self, codes: Tensor, captions: Captions) -> Tensor:
         is_token = captions.is_token[..., None]

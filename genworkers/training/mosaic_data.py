@@ -131,24 +131,33 @@ def encode_texts(texts: list[str], cache: Path, caption_tokens: int = CAPTION_TO
     return CaptionTable(states, lengths, sentences)
 
 
-def encode_pictures(tokenizer: FsqTokenizer, pictures: Pixels) -> Tensor:
-    """(M, 64, 64, 4) premultiplied uint8 to codes (M, N)."""
+def encode_pictures(tokenizer: FsqTokenizer, pictures: Pixels, cache: Path) -> Tensor:
+    """(M, 64, 64, 4) premultiplied uint8 to codes (M, N); kept in `cache` for the same net and pictures."""
+    digest = hashlib.sha256(pictures.tobytes())
+    for parameter in tokenizer.encoder.parameters():
+        digest.update(parameter.detach().numpy().tobytes())
+    cached = cache / f"codes-{digest.hexdigest()[:16]}.safetensors"
+    if cached.exists():
+        return load_file(cached)["codes"]
     with torch.inference_mode():
         chunks = [
             tokenizer.encode(torch.from_numpy(pictures[i : i + 64]).permute(0, 3, 1, 2).float() / 255.0)
             for i in range(0, len(pictures), 64)
         ]
-    return torch.cat(chunks)
+    codes = torch.cat(chunks)
+    cache.mkdir(parents=True, exist_ok=True)
+    save_file({"codes": codes}, cached)
+    return codes
 
 
 def sticker_codes(
-    sets: list[StickerSet], captions: Mapping[str, Caption], tokenizer: FsqTokenizer, numbers: TextNumbers
+    sets: list[StickerSet], captions: Mapping[str, Caption], tokenizer: FsqTokenizer, numbers: TextNumbers, cache: Path
 ) -> CodeSet:
     """All stickers of the styles as codes, style by style."""
     counts = Counter(word for caption in captions.values() for word in caption.keywords)
     codes, style_of, held_out, texts = [], [], [], []
     for style, stickers in enumerate(sets):
-        codes.append(encode_pictures(tokenizer, stickers.small))
+        codes.append(encode_pictures(tokenizer, stickers.small, cache))
         style_of += [style] * len(stickers.keys)
         held_out += [is_held_out(key) for key in stickers.keys]
         texts += [caption_choices(captions[key], counts) for key in stickers.keys]
@@ -160,9 +169,9 @@ def sticker_codes(
     return CodeSet(torch.cat(codes), torch.tensor(style_of), torch.tensor(held_out), number_of, chance_of)
 
 
-def scene_codes(pools: list[ScenePool], tokenizer: FsqTokenizer, numbers: TextNumbers) -> CodeSet:
+def scene_codes(pools: list[ScenePool], tokenizer: FsqTokenizer, numbers: TextNumbers, cache: Path) -> CodeSet:
     """The pools of all styles as codes, style by style; each scene has one caption."""
     texts = torch.tensor([[numbers.of(caption)] for pool in pools for caption in pool.captions])
     style = torch.cat([torch.full((len(pool.captions),), number) for number, pool in enumerate(pools)])
-    codes = torch.cat([encode_pictures(tokenizer, pool.pictures) for pool in pools])
+    codes = torch.cat([encode_pictures(tokenizer, pool.pictures, cache) for pool in pools])
     return CodeSet(codes, style, torch.zeros(len(texts), dtype=torch.bool), texts, torch.ones(len(texts), 1))

@@ -123,7 +123,7 @@ def masked_cross_entropy(net: MaskedTransformer, data: CodeSet, table: CaptionTa
         for part in rows.split(64):
             hidden, is_hidden = hide(data.codes[part], net.mask_code, generator)
             captions = table.rows(data.texts[part, 0], data.style[part], torch.zeros(len(part), dtype=torch.bool))
-            logits = net(hidden, captions)[is_hidden].float()
+            logits = net.logits_at(hidden, captions, is_hidden).float()
             total += float(F.cross_entropy(logits, data.codes[part][is_hidden], reduction="sum"))
             count += len(logits)
     return round(total / count, 4)
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate of the hidden matrices")
     parser.add_argument("--peak-rest", type=float, default=1e-3, help="highest learning rate of all else")
+    parser.add_argument("--cooldown", type=float, default=0.45, help="share of the budget in which the rates fall")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -198,7 +199,7 @@ def main() -> None:
     weights = [float(weight or 1.0) for _, _, weight in named]
     sets = [load_stickers(options.corpus, style, options.cache) for style, _, _ in named]
     captions, numbers = read_captions(options.corpus), TextNumbers()
-    stickers = sticker_codes(sets, captions, tokenizer, numbers)
+    stickers = sticker_codes(sets, captions, tokenizer, numbers, options.cache)
     shares = [weight / sum(weights) for weight in weights]
     scenes, kept_back = (
         scene_codes(
@@ -208,6 +209,7 @@ def main() -> None:
             ],
             tokenizer,
             numbers,
+            options.cache,
         )
         for seed, count in enumerate((options.num_scenes, NUM_KEPT_BACK_SCENES))
     )
@@ -238,7 +240,7 @@ def main() -> None:
         return entropies
 
     for spent_frac in run.steps(scores):
-        factor = wsd_factor(spent_frac, warmup_frac=0.0, cooldown_frac=0.45, floor=0.01)
+        factor = wsd_factor(spent_frac, warmup_frac=0.0, cooldown_frac=options.cooldown, floor=0.01)
         for optimiser, peak in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = peak * factor * min(1.0, (run.step + 1) / 100)
@@ -246,8 +248,8 @@ def main() -> None:
         texts = random_captions(data, rows, table, len(sets), generator)
         hidden, is_hidden = hide(spoil(data.codes[rows], net.config.num_codes, generator), net.mask_code, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = net(hidden, texts)
-        loss = F.cross_entropy(logits[is_hidden].float(), data.codes[rows][is_hidden])
+            logits = net.logits_at(hidden, texts, is_hidden)
+        loss = F.cross_entropy(logits.float(), data.codes[rows][is_hidden])
         for optimiser, _ in optimisers:
             optimiser.zero_grad()
         loss.backward()

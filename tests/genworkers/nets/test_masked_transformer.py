@@ -36,6 +36,14 @@ def logits_of(net: MaskedTransformer, codes: Tensor, captions: Captions) -> Tens
     return logits
 
 
+def test_logits_of_the_asked_tiles_are_those_of_all() -> None:
+    torch.manual_seed(0)
+    net = tiny_transformer()
+    codes, is_asked = torch.full((2, 64), net.mask_code), torch.rand(2, 64) < 0.5
+    with torch.inference_mode():
+        torch.testing.assert_close(net.logits_at(codes, captions_of(2), is_asked), net(codes, captions_of(2))[is_asked])
+
+
 def test_caption_style_and_neighbours_all_count() -> None:
     torch.manual_seed(0)
     net = tiny_transformer()

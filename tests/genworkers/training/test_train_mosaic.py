@@ -1,6 +1,7 @@
 """What the masked Transformer's training is made of, on sets made here."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,16 +138,18 @@ def test_spoiled_codes_are_few_and_stay_codes(generator: torch.Generator) -> Non
     assert 0.005 < float((spoiled != codes).float().mean()) < 0.05
 
 
-def test_stickers_and_scenes_become_codes_with_their_texts() -> None:
+def test_stickers_and_scenes_become_codes_with_their_texts(tmp_path: Path) -> None:
     torch.manual_seed(0)
     tokenizer = FsqTokenizer(TokenizerConfig(widths=(8, 8, 8), detail_width=8)).eval()
     captions: Mapping[str, Caption] = {"a": Caption("a", "cat", ("pet",)), "b": Caption("b", "dog", ())}
     small = np.zeros((2, 64, 64, 4), np.uint8)
     stickers = StickerSet("plain", ("a", "b"), small, np.zeros((2, 128, 128, 4), np.uint8))
     numbers = TextNumbers()
-    first = sticker_codes([stickers], captions, tokenizer, numbers)
-    second = scene_codes([ScenePool(small, ("two cats", "cat"))], tokenizer, numbers)
+    first = sticker_codes([stickers], captions, tokenizer, numbers, tmp_path)
+    second = scene_codes([ScenePool(small, ("two cats", "cat"))], tokenizer, numbers, tmp_path)
     assert first.codes.shape == (2, 64)
+    again = sticker_codes([stickers], captions, tokenizer, TextNumbers(), tmp_path)
+    assert torch.equal(first.codes, again.codes)
     assert [numbers.texts()[number] for number in first.texts[:, 0].tolist()] == ["cat", "dog"]
     assert [numbers.texts()[number] for number in second.texts[:, 0].tolist()] == ["two cats", "cat"]
     torch.testing.assert_close(first.chances.sum(1), torch.ones(2))
