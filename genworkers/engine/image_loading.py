@@ -79,6 +79,15 @@ def load_image_engine(folders: Mapping[str, Path], *, num_threads: int = 1, memo
     return ImageEngine(painters, num_threads=num_threads, memory_bytes=memory_bytes, judges=judges)
 
 
+def load_canvas(folder: Path) -> Canvas:
+    """The tokenizer of one mosaic checkpoint alone, on the CPU.
+
+    Raises:
+        CheckpointError: it is missing or not what it should be.
+    """
+    return _load_canvas(folder, load_manifest(folder), torch.device("cpu"))
+
+
 def _judge(drift: DriftPainter, name: str, pixels: Pixels) -> Unlikeness:
     return Unlikeness(net=name, percentile_frac=round(drift.unlikeness(pixels), 4))
 
