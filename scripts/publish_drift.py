@@ -47,7 +47,7 @@ LIMITS = [
     "Strangeness compares with small stickers alone: a photograph is strange whatever it shows.",
 ]
 LEAST_TOLD_APART = 0.65
-NUM_MOVED = 150
+NUM_MOVED = 60
 MOVED_BY = 2.0  # standard deviations
 TILE_PX = 64
 MAP_QUALITY = 60
@@ -56,8 +56,12 @@ WALK_FRAMES = 10
 
 def paint(net: DriftVae, tokenizer: FsqTokenizer, places: Tensor) -> Tensor:
     """Places (B, Z) to premultiplied pictures (B, 4, 64, 64) in 0..1."""
+    painted = []
     with torch.inference_mode():
-        painted = [F.avg_pool2d(tokenizer.decode_latents(net.decode(part)), 2) for part in places.split(36)]
+        for part in places.split(36):
+            with torch.autocast("cpu", torch.bfloat16):
+                large = tokenizer.decode_latents(net.decode(part))
+            painted.append(F.avg_pool2d(large, 2))
     return torch.cat(painted)
 
 
@@ -255,7 +259,7 @@ def main() -> None:
     config = DriftConfig(num_styles=len(STYLES))
     net = DriftVae(config).eval()
     net.load_state_dict(torch.load(options.run / "resume.pt", weights_only=True)["average"])
-    places = places_of(net, data.latents[:, :1])[0][:, 0]  # (M, Z)
+    places = places_of(net, data.latents[:, 0])[0]  # (M, Z)
     kept, directions, proofs = find_directions(net, tokenizer, data, places)
 
     trained = data.trained_rows[data.concept[data.trained_rows] >= 0]

@@ -13,7 +13,6 @@ from torch import Tensor
 from genworkers.nets.vae import DriftConfig, DriftVae, divergence, sample
 from genworkers.training.drift_losses import calibrated_error, information_cost, prior_error
 from genworkers.training.latent_data import (
-    VIEWS,
     LatentSet,
     load_latents,
     load_tokenizer,
@@ -47,24 +46,25 @@ def scores_of(net: DriftVae, data: LatentSet) -> dict[str, float]:
 
 
 def prior_step(net: DriftVae, data: LatentSet, places: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-    """The prior's loss on a batch of places that the frozen encoder found: (M, V, Z) means and log-variances."""
+    """The prior's loss on a batch of places that the frozen encoder found: (M, Z) means and log-variances."""
     rows = torch.randint(len(places[0]), (256,), generator=generator)
-    view = int(torch.randint(len(VIEWS), (1,), generator=generator))
     originals = data.trained_rows[rows]
     sentence, style = data.sentence_of(originals, generator), data.weights_of_style(originals)
     sentence = sentence + 0.1 * sentence.std() * torch.randn(sentence.shape, generator=generator)
     sentence[torch.rand(len(rows), generator=generator) < 0.05] = 0.0
-    mean, log_variance = places[0][rows, view], places[1][rows, view]
+    mean, log_variance = places[0][rows], places[1][rows]
     wanted = sample(mean, log_variance, torch.randn(mean.shape, generator=generator))
     return prior_error(*net.prior(sentence, style), wanted)
 
 
 def places_of(net: DriftVae, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Where pictures (M, V, 4, 8, 8) lie: means and log-variances (M, V, Z)."""
-    with torch.inference_mode():
-        parts = [net.encode(part.float()) for part in latents.flatten(0, 1).split(512)]
-    means, log_variances = (torch.cat(tensors).unflatten(0, latents.shape[:2]) for tensors in zip(*parts, strict=True))
-    return means.clone(), log_variances.clone()
+    """Where pictures (M, 4, 8, 8) lie: means and log-variances (M, Z)."""
+    parts = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for part in latents.split(512):
+            parts.append(net.encode(part.float()))
+    means, log_variances = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return means, log_variances
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
     for spent_frac in run.steps(lambda: scores_of(average, data)):
         if spent_frac >= PRIOR_FROM_FRAC:
             if places is None:
-                places = places_of(average, data.latents[data.trained_rows])
+                places = places_of(average, data.latents[data.trained_rows, 0])
             own_frac = (spent_frac - PRIOR_FROM_FRAC) / (1 - PRIOR_FROM_FRAC)
             factor = wsd_factor(own_frac, warmup_frac=0.02, cooldown_frac=0.6, floor=0.02)
             prior_optimiser.param_groups[0]["lr"] = 1e-3 * factor
