@@ -26,7 +26,7 @@ from genworkers.training.loop import TimedRun
 from genworkers.training.train_mosaic import hide
 
 CAPTION_TOKENS = 48
-NUM_TESTED = 256
+NUM_TESTED = 64
 DROP_CHANCE = 0.1
 WHOLE_CHANCE = 0.1
 NUM_GROUND_TILES = 3
@@ -114,7 +114,7 @@ def guesses(net: MaskedTransformer, pool: ExamplePool, places: Places) -> dict[s
             blind = guess_some(net, torch.full_like(codes, net.mask_code), captions, places.told)
         total += float(F.cross_entropy(logits, codes[is_hidden], reduction="sum"))
         count += len(logits)
-        num_right += int((blind.argmax(-1) == codes[:, places.told]).sum())
+        num_right += int((blind.float().argmax(-1) == codes[:, places.told]).sum())
         num_guessed += blind.shape[0] * blind.shape[1]
     return {"cross_entropy": round(total / count, 4), "blind_accuracy": round(num_right / num_guessed, 4)}
 
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--budget-min", type=float, default=40.0)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--pool", type=int, default=2048)
+    parser.add_argument("--pool", type=int, default=1024)
     parser.add_argument("--fresh", type=int, default=8, help="new examples a step")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
@@ -136,6 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    torch.set_flush_denormal(True)  # rows of rare codes have gradients so small that their squares slow every step
 
     composer = Composer(load_layers(options.corpus, options.cache))
     codes = load_character_codes(options.tokenizer, composer)
