@@ -20,7 +20,6 @@ from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
-from genworkers.engine.mosaic import Sampling
 from genworkers.evaluation.characters import accuracy_by_attribute, accuracy_table
 from genworkers.evaluation.pictures import contact_sheet
 from genworkers.nets.masked_transformer import MosaicConfig
@@ -103,10 +102,10 @@ def card_text(training: dict[str, Any]) -> str:
         "",
         "## How well it obeys",
         "",
-        f"{NUM_JUDGED} new characters whose pair of top and bottom colours was held out of training (a tenth of all",
-        "pairs, by sha256), each described in full, one picture each, standard preset, first seed. Every picture is",
-        "compared with what the layers give: one attribute is changed at a time to what explains more pixels. Share of",
-        "pictures, in percent, that show what was asked for; `all of them`: without a single mistake.",
+        f"{measured['num_judged']} new characters whose pair of top and bottom colours was held out of training (a",
+        "tenth of all pairs, by sha256), each described in full, one picture each, standard preset, first seed. All",
+        "pictures are compared with what the layers give: one attribute is changed at a time to what explains more",
+        "pixels. Share of pictures, in percent, that show what was asked for; `all of them`: without a single mistake.",
         "",
         *accuracy_table(measured["accuracy"]),
         "",
@@ -146,11 +145,11 @@ def artists(corpus: Path) -> bytes:
     return ("\n".join([*parts, "```"]) + "\n").encode()
 
 
-def measure(engine: ImageEngine, codes: CharacterCodes, corpus: Path) -> dict[str, Any]:
+def measure(engine: ImageEngine, codes: CharacterCodes, corpus: Path, num_judged: int) -> dict[str, Any]:
     """The figures of the card."""
     composer, reader = codes.composer, CharacterReader(codes.composer, codes.materials)
     random = np.random.default_rng(7)
-    asked = [composer.draw(random, held_out=True) for _ in range(NUM_JUDGED)]
+    asked = [composer.draw(random, held_out=True) for _ in range(num_judged)]
     began = time.monotonic()
     drawn = [draw(engine, full_caption(character), 0) for character in asked]
     seconds = (time.monotonic() - began) / len(asked)
@@ -160,7 +159,7 @@ def measure(engine: ImageEngine, codes: CharacterCodes, corpus: Path) -> dict[st
         "codes": judge(reader, list(through_codes), asked),
         "real": judge(reader, *real_ones(composer, corpus)),
     }
-    return {"accuracy": accuracy, "seconds_a_picture": seconds}
+    return {"num_judged": num_judged, "accuracy": accuracy, "seconds_a_picture": round(seconds, 4)}
 
 
 def main() -> None:
@@ -173,8 +172,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("genworkers/weights/characters"))
     parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
     parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
-    parser.add_argument("--choice-temperature", type=float, default=Sampling().choice_temperature)
-    parser.add_argument("--temperature", type=float, default=Sampling().temperature)
+    parser.add_argument("--judged", type=int, default=NUM_JUDGED, help="how many pictures to draw and judge")
+    parser.add_argument("--choice-temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, default=0.4)
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -215,7 +215,7 @@ def main() -> None:
     engine = load_image_engine({NAME: options.out})
     engine.start()
     scores = json.loads((options.tokenizer / "scores.json").read_text(encoding="utf-8"))
-    training["measured"] = {"tokenizer": scores, **measure(engine, codes, options.corpus)}
+    training["measured"] = {"tokenizer": scores, **measure(engine, codes, options.corpus, options.judged)}
     checkpoints.save(options.out, facts, weights=weights, other_parts=parts, card=card_text(training))
     print(json.dumps(training["measured"], indent=2))
 

@@ -64,13 +64,15 @@ class CharacterReader:
         best = replace(asked, ground=self._ground(indices, asked))
         table, best_score = self._suit(indices, best, asked)
         for _ in range(NUM_SWEEPS):
+            if best_score == 0:
+                break
             before = best_score
             for variants in (self._poses, self._heads, self._clothes, self._poses):
                 for changed in variants(best):
                     found, score = self._suit(indices, changed, asked)
                     if score < best_score:
                         best, table, best_score = changed, found, score
-            if best_score in (0, before):
+            if best_score == before:
                 break
         figure = int((self._materials.map(self._composer, best) > 0).sum())
         return Reading(self._coloured(best, table), best_score / figure)
