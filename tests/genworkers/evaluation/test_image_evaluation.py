@@ -18,8 +18,9 @@ from genworkers.codecs.image_bytes import Pixels, unpremultiply
 from genworkers.evaluation.composition import TESTS
 from genworkers.evaluation.exam import Exam, Sizes, make_exam
 from genworkers.evaluation.house_nets import Judges, batch_of, load_judges
-from genworkers.evaluation.image import draw_all, evaluate
+from genworkers.evaluation.image import draw_all, evaluate, main
 from genworkers.evaluation.image_table import legend, table, write_card
+from genworkers.nets.baselines import DcganGenerator
 from genworkers.nets.judges import (
     CaptionScorer,
     CaptionScorerConfig,
@@ -68,7 +69,7 @@ def exam(corpus: Path) -> Exam:
 
 
 @pytest.fixture(scope="module")
-def judges(tmp_path_factory: pytest.TempPathFactory) -> Judges:
+def judges_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judges")
     torch.manual_seed(0)
     nets = {
@@ -80,7 +81,12 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Judges:
         save_file(net.state_dict(), folder / f"{name}.safetensors")
         facts = {"config": asdict(net.config), "colours": COLOUR_CLASSES}  # type: ignore[call-overload]
         (folder / f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
-    return load_judges(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judges(judges_folder: Path) -> Judges:
+    return load_judges(judges_folder)
 
 
 def real_pictures(exam: Exam) -> torch.Tensor:
@@ -156,6 +162,30 @@ def test_drawing_goes_on_where_it_stopped(exam: Exam, tmp_path: Path) -> None:
             drawn.clear()
     assert batch.shape == (len(exam.tasks), 3, 64, 64)
     assert first + len(drawn) == len(exam.tasks)
+
+
+@pytest.mark.slow
+def test_the_command_measures_a_baseline_and_keeps_what_it_drew(
+    corpus: Path,
+    judges_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torch.save({"average": DcganGenerator(2).state_dict()}, tmp_path / "resume.pt")
+    words = f"--net DCGAN=dcgan:{tmp_path}/resume.pt --styles flat=fluent-flat bold=twemoji --corpus {corpus}"
+    words += f" --cache {corpus}/cache --judges {judges_folder} --out {tmp_path} --sheet {tmp_path}/sheet.png"
+    words += " --num-seen 30 --num-held-out 4 --num-questions 2"
+    monkeypatch.setattr("sys.argv", ["image", *words.split()])
+    main()
+    printed = capsys.readouterr().out
+    assert "| measure | DCGAN | real |" in printed
+    (kept,) = tmp_path.glob("DCGAN-*.npy")
+    assert np.load(kept).shape[1:] == (3, 64, 64)
+    assert json.loads(kept.with_suffix(".json").read_text())["num"]["composition_seen"] == 10
+    assert (tmp_path / "sheet.png").exists()
+    main()
+    assert "drawn" not in capsys.readouterr().out
 
 
 def test_a_batch_is_laid_on_white_and_made_64_px() -> None:
