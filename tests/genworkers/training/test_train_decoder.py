@@ -44,7 +44,7 @@ def test_the_penalty_reaches_the_discriminator_and_equal_features_have_no_distan
     assert penalty.item() > 0
     assert discriminator.head.weight.grad is not None
     _, features = discriminator(pictures)
-    assert float(feature_distance(features, features)) == 0.0
+    assert feature_distance(features, features).item() == 0.0
 
 
 def test_both_pictures_of_a_pair_are_augmented_alike_and_pairs_are_not() -> None:
