@@ -144,15 +144,16 @@ def find_materials(composer: Composer) -> Materials:
             row[start : start + len(ramp)] = ramp
             looks.append(row)
             things.append(THINGS.index(thing))
-    patch = "Head Accessories/Eyewear 03 - Eyepatch"
     shades: dict[tuple[str, str], Bytes] = {}
-    for direction in DIRECTIONS:
-        for colour in frames.pixels(patch, direction)[1].tolist():
-            if colour not in plain:
+    # Eyewear also comes in a colour of its own, as it was first drawn; the patch comes in no other.
+    for sheet in (f"Head Accessories/{name}" for name in reversed(composer.eyewear)):
+        for direction in DIRECTIONS:
+            colours = frames.pixels(sheet, direction)[1].tolist()
+            for colour in sorted(set(colours) - plain.keys()):
                 plain[colour] = len(looks)
                 looks.append(np.full(num_colours, colour, dtype=np.uint8))
                 things.append(0)
-        shades[patch, direction] = np.array([plain[c] for c in frames.pixels(patch, direction)[1].tolist()], np.uint8)
+            shades[sheet, direction] = np.array([plain[colour] for colour in colours], dtype=np.uint8)
     for view in views:
         known = ramps[RAMPS[view.thing]]
         regular = np.array([numbers[view.thing, view.complete(row, known)] for row in view.rows], dtype=np.uint8)
