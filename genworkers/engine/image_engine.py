@@ -23,8 +23,10 @@ from genworkers.engine.ticket import Ticket
 
 logger = logging.getLogger(__name__)
 
-# A picture is shown at each quarter of its steps, and in between as often as this.
+# A picture is shown at each quarter of its steps; in between at most so often, and only while painting it for that
+# takes less than this share of the time that its steps take.
 PREVIEW_INTERVAL_S = 0.1
+PREVIEW_FRAC = 0.25
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class ImageEngine:
 
     def _advance(self, turns: list[Turn]) -> None:
         pictures = [picture for _, picture in turns]
+        began = time.monotonic()
         try:
             turns[0][0].painter.advance(pictures)
         except (MemoryError, RuntimeError) as error:
@@ -201,8 +204,10 @@ class ImageEngine:
             self._turns.put_back(turns[:-1], is_first=True)
             self._fail_out_of_memory(turns[-1][0], error)
             return
+        took_s = (time.monotonic() - began) / len(turns)
         for job, picture in turns:
             if picture is not None:
+                picture.stepped_s += took_s
                 try:
                     self._report(job, picture)
                 except (MemoryError, RuntimeError) as error:
@@ -211,7 +216,7 @@ class ImageEngine:
     def _report(self, job: ImageJob, picture: Picture) -> None:
         """Hand on what a step has changed; a finished picture is developed first, since its preview comes of it."""
         if not picture.is_finished:
-            self._put_step(job, picture, job.painter.preview(picture) if _is_worth_a_look(picture) else None)
+            self._put_step(job, picture, _preview(job.painter, picture))
             self._turns.put_back([(job, picture)])
             return
         frames: Sequence[Pixels] = job.painter.develop(picture)
@@ -255,11 +260,15 @@ class ImageEngine:
         )
 
 
-def _is_worth_a_look(picture: Picture) -> bool:
-    """Whether an unfinished picture is painted for a preview now, and if so remember when."""
-    now = time.monotonic()
+def _preview(painter: Painter[Any], picture: Picture) -> Pixels | None:
+    """An unfinished picture as it is shown now; None when another look would be too soon or take too long."""
+    began = time.monotonic()
     is_quarter = picture.step * 4 // picture.num_steps > (picture.step - 1) * 4 // picture.num_steps
-    if not is_quarter and now - picture.previewed_at < PREVIEW_INTERVAL_S:
-        return False
-    picture.previewed_at = now
-    return True
+    is_cheap = picture.shown_s <= PREVIEW_FRAC * picture.stepped_s
+    if not is_quarter and (began < picture.next_look_at or not is_cheap):
+        return None
+    preview = painter.preview(picture)
+    now = time.monotonic()
+    picture.shown_s += now - began
+    picture.next_look_at = now + PREVIEW_INTERVAL_S
+    return preview

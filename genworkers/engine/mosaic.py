@@ -178,14 +178,14 @@ class MosaicPainter:
         )
         codes = torch.stack(visible).repeat_interleave(2, 0).to(self._canvas.device)
         logits, heed = self._transformer.explain(codes, captions)
-        return logits.float().cpu(), heed.cpu()
+        return logits.cpu(), heed.cpu()
 
     def _decide(self, picture: MosaicPicture, with_prompt: Tensor, without: Tensor, heed: Tensor) -> None:
         was_masked = picture.is_masked
         weight = schedules.guidance_at(picture.num_decided / picture.num_tiles, picture.request.guidance_weight)
         cooling = 1.0 - (picture.step + 1) / picture.num_steps
         picture.codes, picture.is_masked = schedules.decide_tiles(
-            schedules.guide(with_prompt, without, weight),
+            schedules.guide(with_prompt[was_masked].float(), without[was_masked].float(), weight),
             picture.codes,
             was_masked,
             num_masked_next=schedules.num_masked_after(picture.step, picture.num_steps, picture.num_to_decide),

@@ -46,7 +46,8 @@ class Picture:
         num_steps: how often `advance` takes it until it is finished, 1 or more.
         num_tiles: what a preview is made of; 1 where a picture comes all at once.
         step: how many steps are done.
-        previewed_at: when the engine last had a preview painted, on its own clock.
+        stepped_s, shown_s, next_look_at: how long its steps and its previews have taken, and until when the engine asks
+            for no other preview, on its own clock.
     """
 
     request: ImageRequest
@@ -55,7 +56,9 @@ class Picture:
     num_steps: int
     num_tiles: int = 1
     step: int = 0
-    previewed_at: float = 0.0
+    stepped_s: float = 0.0
+    shown_s: float = 0.0
+    next_look_at: float = 0.0
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:

@@ -74,9 +74,9 @@ def decide_tiles(
     """One parallel decoding step of one picture: draw every undecided tile, keep the most confident draws.
 
     Args:
-        logits: (N, K) float.
+        logits: (M, K) of the undecided tiles, in order.
         codes: (N) int64; entries under the mask are ignored.
-        is_masked: (N) bool, True where undecided.
+        is_masked: (N) bool, True at the M undecided tiles.
         num_masked_next: how many tiles stay undecided.
         choice_temperature: scale of the Gumbel noise on the confidences, already annealed; 0 is greedy.
         temperature: of the draw itself, above 0.
@@ -85,11 +85,15 @@ def decide_tiles(
     Returns:
         New codes (N) and new mask (N) with exactly `num_masked_next` True, a subset of the old mask.
     """
-    log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
-    drawn = (log_probs + gumbel(tuple(log_probs.shape), generator)).argmax(-1)
-    confidence = log_probs.gather(-1, drawn[:, None])[:, 0]
+    undecided = is_masked.nonzero()[:, 0]  # (M)
+    probs = torch.softmax(logits.float() / temperature, dim=-1)
+    # One uniform number a tile, looked up in the running sum: noise for every code would take longer than the net.
+    running = probs.cumsum(-1)
+    uniform = torch.rand(len(undecided), 1, generator=generator, device=generator.device)
+    drawn = torch.searchsorted(running, uniform * running[:, -1:], right=True).clamp(max=probs.shape[-1] - 1)  # (M, 1)
+    confidence = probs.gather(-1, drawn)[:, 0].log()
     confidence = confidence + choice_temperature * gumbel(tuple(confidence.shape), generator)
-    confidence = confidence.masked_fill(~is_masked, float("inf"))
-    still_masked = torch.zeros_like(is_masked)
-    still_masked[confidence.argsort(stable=True)[:num_masked_next]] = True
-    return torch.where(is_masked, drawn, codes), still_masked
+    new_codes, still_masked = codes.clone(), torch.zeros_like(is_masked)
+    new_codes[undecided] = drawn[:, 0]
+    still_masked[undecided[confidence.argsort(stable=True)[:num_masked_next]]] = True
+    return new_codes, still_masked

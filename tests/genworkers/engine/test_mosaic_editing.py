@@ -91,9 +91,11 @@ def test_a_wide_start_picture_is_centred_on_nothing(painter: MosaicPainter) -> N
     assert (pixels[256, 300:500] == 255).all()
 
 
-def test_a_negative_prompt_leads_elsewhere(painter: MosaicPainter) -> None:
-    plain = finished(painter, Inputs(), guidance=5.0)
-    assert not torch.equal(plain.codes, finished(painter, Inputs(), guidance=5.0, negative_prompt="cat").codes)
+def test_guidance_leads_away_from_the_negative_prompt(painter: MosaicPainter) -> None:
+    plain, negative = begun(painter, Inputs()), begun(painter, Inputs(), negative_prompt="cat")
+    assert not plain.captions.is_token[1].any()
+    assert torch.equal(negative.captions.states[0], plain.captions.states[0])
+    assert torch.equal(negative.captions.states[1], begun(painter, Inputs(), prompt="cat").captions.states[0])
 
 
 def test_a_blank_negative_prompt_is_none(painter: MosaicPainter) -> None:

@@ -55,7 +55,7 @@ def test_deciding_keeps_what_was_decided_and_masks_exactly_so_many(seed: int, nu
     is_masked[torch.randperm(32, generator=generator)[:21]] = True
     codes = torch.arange(32)
     new_codes, new_mask = decide_tiles(
-        torch.randn(32, 7, generator=generator),
+        torch.randn(21, 7, generator=generator),
         codes,
         is_masked,
         num_masked_next=num_next,
