@@ -10,9 +10,10 @@ def slerp(start: Tensor, end: Tensor, share: Tensor | float) -> Tensor:
     """The point at `share` of the way along the arc between two places.
 
     Shoemake 1985, "Animating Rotation with Quaternion Curves"; White 2016, "Sampling Generative Networks"
-    (arXiv:1609.04468), for latent spaces: a straight line would cut through the middle, where nothing was learned. Differs from both: the direction turns along the arc while the length goes linearly from one to the other,
-    so that the ends are exact for places of any length. Where no arc is defined, between opposite places, it turns
-    through a direction that depends on the places alone. From or to the origin the way is straight.
+    (arXiv:1609.04468), for latent spaces: a straight line would cut through the middle, where nothing was learned.
+    Differs from both: the direction turns along the arc while the length goes linearly from one to the other, so that
+    the ends are exact for places of any length. Where no arc is defined, between opposite places, it turns through a
+    direction that depends on the places alone. From or to the origin the way is straight.
 
     Args:
         start, end: (..., Z).
