@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genworkers.codecs.wordpiece import Word, WordPiece
+from genworkers.engine.canvas import fast_precision
 from genworkers.nets.encoder import TextEncoder
 
 NUM_KEPT = 64
@@ -40,7 +41,7 @@ class PromptReader:
     """
 
     def __init__(self, encoder: TextEncoder, wordpiece: WordPiece, device: torch.device) -> None:
-        self._encoder = encoder.to(device).eval()
+        self._encoder = encoder.to(device, fast_precision(device)).eval()
         self._wordpiece = wordpiece
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, ReadPrompt] = OrderedDict()
@@ -53,7 +54,7 @@ class PromptReader:
                 self._kept.move_to_end(prompt)
                 return self._kept[prompt]
         ids, words = self._wordpiece.encode_words(prompt)
-        states = self._encoder.encode([ids])[0]
+        states = self._encoder.encode([ids])[0].float()
         found = ReadPrompt(states, tuple(words)) if words else ReadPrompt(states[:0], ())
         with self._lock:
             self._kept[prompt] = found
