@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from genworkers.checkpoints import CheckpointFacts, save
+from genworkers.checkpoints import CheckpointFacts, load_manifest, save
+from genworkers.codecs.image_bytes import to_webp
 from genworkers.contract import NetManifest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.drift import DriftPainter
@@ -14,15 +16,16 @@ from genworkers.nets.gan import SparkConfig, SparkGenerator
 from genworkers.nets.vae import DriftConfig, DriftPlaces, DriftVae
 from tests.genworkers.tiny_mosaic import STYLES
 
+HOUSE = Path(__file__).resolve().parents[2] / "genworkers" / "weights"
 WIDTH = 6
 
 
-def tiny_generator(sentence_width: int = 16) -> SparkGenerator:
+def tiny_generator(sentence_width: int = 16, channels: int = 2) -> SparkGenerator:
     """Random weights, the same every time."""
     torch.manual_seed(3)
     return SparkGenerator(
         SparkConfig(
-            channels=2,
+            channels=channels,
             widths=(16, 16),
             num_styles=2,
             sentence_width=sentence_width,
@@ -33,12 +36,12 @@ def tiny_generator(sentence_width: int = 16) -> SparkGenerator:
     )
 
 
-def tiny_vae(sentence_width: int = 16) -> tuple[DriftVae, DriftPlaces]:
+def tiny_vae(sentence_width: int = 16, channels: int = 2) -> tuple[DriftVae, DriftPlaces]:
     """Random weights, the same every time, with anchors and directions that differ from each other."""
     torch.manual_seed(4)
     net = DriftVae(
         DriftConfig(
-            channels=2,
+            channels=channels,
             widths=(8, 16),
             latent_width=WIDTH,
             num_styles=2,
@@ -47,7 +50,7 @@ def tiny_vae(sentence_width: int = 16) -> tuple[DriftVae, DriftPlaces]:
             num_paint_blocks=1,
         )
     )
-    places = DriftPlaces(WIDTH, map_side=3, num_directions=2, channels=2)
+    places = DriftPlaces(WIDTH, map_side=3, num_directions=2, channels=channels)
     places.anchors.normal_()
     places.directions.normal_()
     places.strangeness_quantiles = torch.linspace(0.0, 2000.0, 101)
@@ -65,9 +68,9 @@ def tiny_drift(canvas: Canvas, reader: PromptReader) -> DriftPainter:
     return DriftPainter(net, places, canvas, reader, styles=STYLES, directions=("redder", "rounder"))
 
 
-def write_spark(folder: Path, tokenizer_sha256: str) -> NetManifest:
+def write_spark(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetManifest:
     """A spark checkpoint that reads sentences of the real text encoder."""
-    net = tiny_generator(sentence_width=384)
+    net = tiny_generator(sentence_width=384, channels=channels)
     facts = CheckpointFacts(
         name=folder.name,
         kind="image",
@@ -75,7 +78,7 @@ def write_spark(folder: Path, tokenizer_sha256: str) -> NetManifest:
         title="Spark",
         config={
             "net": {
-                "channels": 2,
+                "channels": channels,
                 "widths": [16, 16],
                 "num_styles": 2,
                 "noise_width": 8,
@@ -90,9 +93,9 @@ def write_spark(folder: Path, tokenizer_sha256: str) -> NetManifest:
     return save(folder, facts, weights={"net": net.state_dict()}, other_parts={}, card="")
 
 
-def write_drift(folder: Path, tokenizer_sha256: str) -> NetManifest:
+def write_drift(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetManifest:
     """A drift checkpoint that reads sentences of the real text encoder."""
-    net, places = tiny_vae(sentence_width=384)
+    net, places = tiny_vae(sentence_width=384, channels=channels)
     facts = CheckpointFacts(
         name=folder.name,
         kind="image",
@@ -100,7 +103,7 @@ def write_drift(folder: Path, tokenizer_sha256: str) -> NetManifest:
         title="Drift",
         config={
             "net": {
-                "channels": 2,
+                "channels": channels,
                 "widths": [8, 16],
                 "latent_width": WIDTH,
                 "num_styles": 2,
@@ -109,9 +112,24 @@ def write_drift(folder: Path, tokenizer_sha256: str) -> NetManifest:
             },
             "tokenizer_of": "mosaic",
             "tokenizer_sha256": tokenizer_sha256,
+            "map_labels": [["cat", "dog", "apple"]] * 3,
         },
         styles={style: style.title() for style in STYLES},
         directions={"redder": "Redder", "rounder": "Rounder"},
     )
     weights = {"net": net.state_dict(), "places": places.state_dict()}
-    return save(folder, facts, weights=weights, other_parts={}, card="")
+    atlas = {"map": ("map.webp", to_webp(np.full((96, 96, 4), 200, dtype=np.uint8)))}
+    return save(folder, facts, weights=weights, other_parts=atlas, card="")
+
+
+def stand_ins(folder: Path) -> None:
+    """The nets of the house as links, and untrained ones for the families that the house has no net of yet."""
+    folder.mkdir()
+    manifests = [load_manifest(path.parent) for path in sorted(HOUSE.glob("*/manifest.json"))]
+    for manifest in manifests:
+        (folder / manifest.name).symlink_to(HOUSE / manifest.name)
+    tokenizer = next(manifest for manifest in manifests if manifest.name == "mosaic").files["tokenizer"]["sha256"]
+    families = {manifest.family for manifest in manifests}
+    for family, write in (("spark", write_spark), ("drift", write_drift)):
+        if family not in families:
+            write(folder / family, tokenizer, channels=4)

@@ -18,6 +18,7 @@ from webapp.studio.start_picture import Start
 from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import may_generate
 
+NUM_LOOKED_BACK = 10
 WORDS_OF_CODE = dict.fromkeys(
     ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "int_parsing_size"), "Out of range"
 ) | {
@@ -93,8 +94,10 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
     kind = _kind(recalled.get("kind", newest.kind if newest else "text"))
     forms = []
     for each in contract.KINDS:
-        last = latest.filter(kind=each).first()
-        values = {name: parameters.written(value) for name, value in (last.request if last else {}).items()}
+        requests = (job.request for job in latest.filter(kind=each)[:NUM_LOOKED_BACK])
+        # What the drift page asked for was not written here.
+        last = next((one for one in requests if not one.get("walk") and not one.get("map_point")), {})
+        values = {name: parameters.written(value) for name, value in last.items()}
         for name in ("seed", "draft_seed", *(parameters.HIDDEN if recalled.keys() - {"kind"} else ())):
             values.pop(name, None)
         if each == kind:

@@ -43,7 +43,7 @@ def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Clie
                 continue
             assert f'name="{parameters.html_name(kind, name)}"' in html
             assert schema.get("title", "") in html
-            if name not in (*parameters.APART, "style", "style_mix"):
+            if name not in (*parameters.APART, *parameters.IN_BAR, "style_mix"):
                 assert parameters.allowed_of(kind)[name] in html
 
 
