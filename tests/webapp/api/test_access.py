@@ -1,19 +1,24 @@
 """Who may do what: every operation of the API against every kind of caller."""
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from genworkers import contract
+from genworkers.codecs.image_bytes import to_png
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from tests.webapp.api.callers import bearer, keyed, signed_in
 from webapp.accounts import services
 from webapp.accounts.models import ApiKey
 from webapp.api.urls import api
+from webapp.gallery import uploads
+from webapp.gallery.pictures import CleanPicture
 from webapp.jobs import eventlog
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Membership
@@ -21,6 +26,7 @@ from webapp.workspaces.models import Membership
 pytestmark = pytest.mark.django_db
 
 BODY = {"kind": "text", "prompt": "a boat"}
+PNG = to_png(np.zeros((1, 1, 4), dtype=np.uint8))
 
 # Operation: status for a stranger, then for members with the right to look, then with the right to generate.
 # The stored files of these artifacts have no bytes; test_artifacts.py reads real ones.
@@ -35,6 +41,9 @@ OPERATIONS = {
     "get_content": ("GET", "/artifacts/{artifact}/content", 404, 304, 304),
     "get_thumbnail": ("GET", "/artifacts/{artifact}/thumbnail", 404, 304, 304),
     "get_credentials": ("GET", "/artifacts/{artifact}/credentials", 404, 304, 304),
+    "create_upload": ("POST", "/uploads?workspace=studio", 404, 403, 201),
+    "get_upload": ("GET", "/uploads/{upload}", 404, 200, 200),
+    "get_upload_content": ("GET", "/uploads/{upload}/content", 404, 200, 200),
     "list_nets": ("GET", "/nets", 200, 200, 200),
     "get_net": ("GET", "/nets/mosaic", 200, 200, 200),
     "get_me": ("GET", "/me", 200, 200, 200),
@@ -54,13 +63,16 @@ def places(studio: Membership) -> dict[str, Any]:
         artifact.files.create(role=role, sha256="e" * 64, media_type="image/webp", num_bytes=1)
     eventlog.append(artifact.job_id, 1, [contract.Succeeded().model_dump_json()])
     job = JobFactory.create(workspace=studio.workspace, created_by=studio.user)
-    return {"job": job.id, "ended": artifact.job_id, "artifact": artifact.id}
+    upload = uploads.keep_clean(studio.workspace, studio.user, CleanPicture(PNG, 1, 1))
+    return {"job": job.id, "ended": artifact.job_id, "artifact": artifact.id, "upload": upload.id}
 
 
 def call(client: Client, operation: str, places: dict[str, Any]) -> Any:
     method, address = OPERATIONS[operation][:2]
     headers = {"If-None-Match": "*"} | ({"Last-Event-ID": "1"} if operation == "follow_job" else {})
     url = f"/api/v1{address.format(**places)}"
+    if operation == "create_upload":
+        return client.post(url, {"file": io.BytesIO(PNG)}, headers=headers)
     if method == "POST":
         return client.post(url, BODY, content_type="application/json", headers=headers)
     return client.get(url, headers=headers)
