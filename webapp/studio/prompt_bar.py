@@ -96,7 +96,7 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
     for each in contract.KINDS:
         requests = (job.request for job in latest.filter(kind=each)[:NUM_LOOKED_BACK])
         # What the drift page asked for was not written here.
-        last = next((one for one in requests if not one.get("walk") and not one.get("map_point")), {})
+        last: dict[str, Any] = next((one for one in requests if not one.get("walk") and not one.get("map_point")), {})
         values = {name: parameters.written(value) for name, value in last.items()}
         for name in ("seed", "draft_seed", *(parameters.HIDDEN if recalled.keys() - {"kind"} else ())):
             values.pop(name, None)
