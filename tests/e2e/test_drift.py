@@ -28,13 +28,18 @@ def made(page: Page) -> str:
     return address
 
 
+def begin(page: Page, button: str) -> str:
+    """Press a button that starts a job, and wait for its end; the address of what it made."""
+    before = page.locator("[data-job]").get_attribute("data-job") if page.locator("[data-job]").count() else ""
+    page.click(button)
+    page.wait_for_selector(f'[data-job]:not([data-job="{before}"])')
+    return made(page)
+
+
 def walk(page: Page, file_format: str) -> str:
     page.fill("#num_frames", str(NUM_FRAMES))
     page.select_option("#file_format", file_format)
-    before = page.locator("[data-job]").get_attribute("data-job") if page.locator("[data-job]").count() else ""
-    page.click(".walk__go .button--main")
-    page.wait_for_selector(f'[data-job]:not([data-job="{before}"])')
-    return made(page)
+    return begin(page, ".walk__go .button--main")
 
 
 def credentials_hold(page: Page, address: str) -> bool:
@@ -73,8 +78,7 @@ def test_words_lead_along_a_direction_as_a_film(drift: Page) -> None:
 
 def test_a_place_is_drawn_and_walked_from(drift: Page) -> None:
     drift.locator("[data-map]").click(position={"x": 40, "y": 40})
-    drift.click("text=Draw the place")
-    address = made(drift)
+    address = begin(drift, "text=Draw the place")
     drift.goto(address)
     drift.click("text=Walk from here")
     expect(drift.locator("[data-drift] [name=from][value=picture]")).to_be_checked()
