@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genworkers.evaluation.pictures import contact_sheet, on_white, psnr_db, recall_of_own_picture
+from genworkers.evaluation.pictures import contact_sheet, on_white, psnr_db
 
 
 def plain(value: int, alpha: int = 255) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -21,13 +21,6 @@ def test_psnr_of_a_known_error() -> None:
     assert psnr_db(plain(0), plain(51)) == pytest.approx(13.98, abs=0.01)
     with pytest.raises(ValueError, match="same size"):
         psnr_db(plain(0), np.zeros((8, 8, 4), np.uint8))
-
-
-def test_recall_counts_nearer_pictures_of_others() -> None:
-    gallery = [plain(0), plain(100), plain(200)]
-    recall = recall_of_own_picture([plain(10), plain(190)], gallery, [0, 1])
-    assert recall.at_1 == 0.5
-    assert recall.at_5 == 1.0
 
 
 def test_a_contact_sheet_has_a_place_for_every_picture() -> None:
