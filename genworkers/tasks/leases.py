@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from webapp.jobs import services
 from webapp.jobs.eventlog import FenceLostError
@@ -88,11 +88,18 @@ def give_up() -> None:
 def _keep() -> None:
     pause = threading.Event()
     while not pause.wait(settings.LEASE_S / 3):
-        with _lock:
-            mine = dict(_held)
-        try:
-            close_old_connections()
-            for claim in services.renew(list(mine)):
-                mine[claim]()
-        except DatabaseError as error:  # the next round tries again; the reaper decides if none succeeds
-            log.warning("leases_not_renewed", num_claims=len(mine), error=str(error))
+        _renew()
+
+
+def _renew() -> None:
+    with _lock:
+        mine = dict(_held)
+    if not mine:
+        connections.close_all()  # this thread's own: an idle worker keeps none open for its leases
+        return
+    try:
+        close_old_connections()
+        for claim in services.renew(list(mine)):
+            mine[claim]()
+    except DatabaseError as error:  # the next round tries again; the reaper decides if none succeeds
+        log.warning("leases_not_renewed", num_claims=len(mine), error=str(error))
