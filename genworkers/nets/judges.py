@@ -1,13 +1,15 @@
-"""The nets that judge pictures: a feature encoder, a caption scorer and a detector of things in composed scenes.
+"""The nets that judge pictures: a feature encoder, a caption scorer, a detector of things and a reader of characters.
 
-They are trained on real pictures by `genworkers/training/train_judges.py`, share nothing with any net that draws, and
-are never part of a loss. Pictures here are (B, 3, 64, 64) on white, 0..1.
+They are trained on real and composed pictures by `genworkers/training/train_judges.py` and `character_classifier.py`,
+share nothing with any net that draws, and are never part of a loss. Pictures are (B, 3, 64, 64) on white, 0..1, but for
+those of characters, which are palette numbers.
 """
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -221,3 +223,39 @@ class SceneDetector(nn.Module):
     def concept_logits(self, looks: Tensor) -> Tensor:
         """Looks (M, L) to logits over the trained concepts: cosines with their proxies, 16 times."""
         return 16.0 * looks @ F.normalize(self.proxies, dim=1).T
+
+
+class CharacterClassifier(nn.Module):
+    """Tells every attribute of a character from its picture: one head an attribute over one trunk.
+
+    Args:
+        num_colours: of the palette.
+        num_values: attribute to how many values it has.
+        colour_width: numbers that stand for a palette colour.
+        widths: channels at 32, 16, 8 and 4 cells a side.
+        hidden_width: of the layer under the heads; it sees where in the picture something stands.
+    """
+
+    def __init__(
+        self,
+        num_colours: int,
+        num_values: Mapping[str, int],
+        *,
+        colour_width: int = 12,
+        widths: tuple[int, int, int, int] = (32, 64, 96, 128),
+        hidden_width: int = 384,
+    ) -> None:
+        super().__init__()
+        self.colours = nn.Embedding(num_colours, colour_width)
+        self.stem = nn.Conv2d(colour_width, widths[0], 4, 2, 1)
+        self.trunk = nn.Sequential(*(ConvBlock(before, after, 2) for before, after in pairwise(widths)))
+        num_cells = (PICTURE_PX // 16) ** 2
+        self.hidden = nn.Linear(widths[-1] * num_cells, hidden_width)
+        self.heads = nn.ModuleDict({name: nn.Linear(hidden_width, number) for name, number in num_values.items()})
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Palette numbers (B, 64, 64) int64 to logits (B, values) of each attribute."""
+        x = self.colours(pictures).permute(0, 3, 1, 2)
+        x = self.trunk(F.relu(self.stem(x)))
+        hidden = F.relu(self.hidden(x.flatten(1)))
+        return {name: head(hidden).float() for name, head in self.heads.items()}

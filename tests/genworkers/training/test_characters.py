@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from genworkers.nets.judges import CharacterClassifier
 from genworkers.training.character_captions import full_caption, varied_caption, words_of
+from genworkers.training.character_classifier import CharacterJudge, as_batch, values_of_attributes
 from genworkers.training.character_composer import Character, Composer
 from genworkers.training.character_materials import Materials, find_materials
 from genworkers.training.character_reading import CharacterReader, attributes_of
@@ -152,3 +155,27 @@ def test_pixels_that_no_layer_gives_stay_unexplained(composer: Composer, materia
     picture = composer.paint(plain())
     picture[30:34, 26:30] = composer.frames.ground("pink")
     assert CharacterReader(composer, materials).read(picture, plain()).unexplained_frac > 0.0
+
+
+@pytest.mark.slow
+def test_a_classifier_learns_to_tell_what_a_character_wears(composer: Composer) -> None:
+    values = values_of_attributes(composer)
+    torch.manual_seed(0)
+    num_values = {name: len(own) for name, own in values.items()}
+    judge = CharacterJudge(CharacterClassifier(len(composer.frames.palette), num_values), values)
+    random = np.random.default_rng(3)
+    shown = [composer.draw(random) for _ in range(32)]
+    pictures = [composer.paint(character) for character in shown]
+    targets = judge.targets(shown)
+    optimiser = torch.optim.AdamW(judge.net.parameters(), lr=2e-3)
+    for _ in range(60):
+        logits = judge.net(as_batch(pictures))
+        loss = torch.stack([torch.nn.functional.cross_entropy(logits[name], targets[name]) for name in values]).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    read = judge.read(pictures)
+    wanted = [attributes_of(character) for character in shown]
+    for name in ("direction", "skin", "ground"):
+        right = sum(one[name] == other[name] for one, other in zip(read, wanted, strict=True))
+        assert right >= 29, name
