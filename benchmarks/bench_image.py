@@ -15,7 +15,7 @@ import torch
 
 from genworkers.checkpoints import MANIFEST
 from genworkers.codecs.image_bytes import Pixels, shrink, to_png, to_webp
-from genworkers.contract import ImageRequest, Walk
+from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.image_engine import ImageEngine, ImageStep, WalkResult
 from genworkers.engine.image_loading import load_image_engine
 

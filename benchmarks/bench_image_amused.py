@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.image_amused import Amused
 from genworkers.codecs.wordpiece import WordPiece
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.canvas import Canvas, fast_precision
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.mosaic import MosaicPainter, Sampling

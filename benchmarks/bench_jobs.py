@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
-from genworkers.contract import FINAL_EVENT_KINDS
+from genworkers.contract.events import FINAL_EVENT_KINDS
 from scripts.own_stack import Stack
 
 PROMPTS = [

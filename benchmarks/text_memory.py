@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.text_ours import POLL_S
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.loading import Checkpoints
 from genworkers.engine.text_engine import TextEngine

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.loading import Checkpoints, paged_decoder
 from genworkers.engine.sequence import TextStep

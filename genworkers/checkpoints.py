@@ -23,7 +23,8 @@ from genworkers.codecs.safetensors_file import (
     specs_of,
     write_safetensors,
 )
-from genworkers.contract import Kind, NetManifest
+from genworkers.contract.base import Kind
+from genworkers.contract.manifests import NetManifest
 
 MANIFEST = "manifest.json"
 CARD = "card.md"

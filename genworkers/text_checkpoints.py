@@ -18,7 +18,7 @@ from genworkers.checkpoints import (
 )
 from genworkers.codecs.chat_format import ChatFormat
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import NetManifest
+from genworkers.contract.manifests import NetManifest
 from genworkers.nets.decoder import Decoder, DecoderConfig
 
 CHAT_PART = "chat"

@@ -13,8 +13,9 @@ django.setup()
 
 from django.conf import settings  # noqa: E402  (after django.setup, as everything below)
 
-from genworkers import contract  # noqa: E402
 from genworkers.checkpoints import CheckpointError  # noqa: E402
+from genworkers.contract.base import KINDS  # noqa: E402
+from genworkers.contract.names import QUEUE_OF_KIND  # noqa: E402
 from genworkers.engine.errors import EngineError  # noqa: E402
 from genworkers.tasks import engines, image, leases, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
@@ -28,8 +29,8 @@ __all__ = ["app", "image", "text"]
 def load_engines(instance: Any, **_: Any) -> None:
     """Load the nets before the first task is taken; a worker without one waits idle, so the site stays up."""
     torch.set_num_threads(settings.ENGINE_THREADS)
-    for kind in contract.KINDS:
-        if contract.QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
+    for kind in KINDS:
+        if QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
             continue
         try:
             names = engines.load(kind)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.characters import accuracy_by_attribute, accuracy_table

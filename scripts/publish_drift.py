@@ -19,7 +19,7 @@ from torch import Tensor
 
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels, unpremultiply
-from genworkers.contract import ImageRequest, Walk
+from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.image_engine import ImageEngine, WalkResult
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.pictures import contact_sheet

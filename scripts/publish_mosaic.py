@@ -14,7 +14,7 @@ import torch
 
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels, unpremultiply
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.engine.mosaic import Sampling

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from genworkers import checkpoints
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.pictures import contact_sheet
 from genworkers.nets.gan import SparkConfig

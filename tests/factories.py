@@ -14,7 +14,7 @@ from django.utils import timezone
 from factory.declarations import LazyAttribute, LazyFunction, RelatedFactory, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
-from genworkers import contract
+from genworkers.contract.requests import GENERATION_REQUEST
 from webapp.accounts.models import ApiKey, User
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.jobs.models import Job
@@ -77,7 +77,7 @@ class ApiKeyFactory(DjangoModelFactory[ApiKey]):
 
 def _request_of(job: Any) -> dict[str, Any]:
     request: dict[str, Any] = {"kind": job.kind, "prompt": job.prompt, "seed": 7}
-    return contract.GENERATION_REQUEST.validate_python(request).model_dump(mode="json")
+    return GENERATION_REQUEST.validate_python(request).model_dump(mode="json")
 
 
 def _unless_open(job: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 
 
 class AppError(Exception):
@@ -50,8 +51,9 @@ MAX_PROBLEMS = 20
 def allowed_of(model: type[BaseModel]) -> dict[str, str]:
     """Field name to the whole allowed range in plain words ("1 to 1024 tokens"), from the model's own limits.
 
-    >>> from genworkers import contract
-    >>> allowed_of(contract.ImageRequest)["size_px"], allowed_of(contract.TextRequest)["top_p"]
+    >>> from genworkers.contract.image import ImageRequest
+    >>> from genworkers.contract.text import TextRequest
+    >>> allowed_of(ImageRequest)["size_px"], allowed_of(TextRequest)["top_p"]
     ('512 or 1024 px', 'more than 0, at most 1')
     """
     return {field.alias or name: _range_in_words(field) for name, field in model.model_fields.items()}
@@ -100,7 +102,7 @@ def echo(value: object) -> str:
     return text if len(text) <= MAX_ECHO_CHARS else f"{text[:MAX_ECHO_CHARS]}... ({len(text)} characters)"
 
 
-_REQUEST_OF_KIND: dict[str, type[BaseModel]] = {"text": contract.TextRequest, "image": contract.ImageRequest}
+_REQUEST_OF_KIND: dict[str, type[BaseModel]] = {"text": TextRequest, "image": ImageRequest}
 _SOURCES = ("body", "payload", "query", "header", "path")
 
 

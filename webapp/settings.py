@@ -10,7 +10,7 @@ from typing import Any
 import dj_database_url
 import structlog
 
-from genworkers import contract
+from genworkers.contract.names import MAX_BODY_BYTES, SITE_QUEUE
 from webapp.env import BASE_DIR, read_environment
 
 ENV = read_environment()
@@ -147,7 +147,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = contract.MAX_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -196,7 +196,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_DEFAULT_QUEUE = contract.SITE_QUEUE
+CELERY_TASK_DEFAULT_QUEUE = SITE_QUEUE
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reap expired leases": {"task": "webapp.jobs.reap", "schedule": max(1.0, LEASE_S / 4), "options": {"expires": 60}},

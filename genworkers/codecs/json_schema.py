@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from genworkers.contract import MAX_SCHEMA_CHARS, MAX_SCHEMA_DEPTH
+from genworkers.contract.text import MAX_SCHEMA_CHARS, MAX_SCHEMA_DEPTH
 
 MAX_REMAINDERS = 10_000
 MAX_WORD_CHARS = 1_000

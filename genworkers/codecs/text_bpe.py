@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from genworkers.codecs.chat_format import ChatFormat, ControlTokens, Turn, plain_chat
 from genworkers.codecs.chat_template import ChatTemplate
-from genworkers.contract import Message
+from genworkers.contract.text import Message
 
 END = "<|end|>"
 USER = "<|user|>"

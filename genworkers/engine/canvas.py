@@ -17,7 +17,7 @@ from genworkers.codecs.image_bytes import (
     shrink,
     unpremultiply,
 )
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.painter import PREVIEW_PX
 from genworkers.nets.fsq_tokenizer import FsqTokenizer
 from genworkers.nets.palette_tokenizer import PaletteTokenizer

@@ -8,7 +8,8 @@ from torch import Tensor
 from genworkers.codecs.grammar import Grammar, GrammarState
 from genworkers.codecs.json_schema import SchemaError
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import TextRequest, TokenLogprob, token_text
+from genworkers.contract.events import TokenLogprob
+from genworkers.contract.text import TextRequest, token_text
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextSequence
 from genworkers.sampling.logits import Choice, DrawError, Row, Sampling, choose_tokens, uniform_at

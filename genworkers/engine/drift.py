@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genworkers.codecs.image_bytes import Floats, Pixels
-from genworkers.contract import ImageRequest, Walk
+from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.errors import EngineError
 from genworkers.engine.painter import Inputs, Picture, seeds_of, style_weights

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genworkers.codecs.wordpiece import Word
-from genworkers.contract import Explanation
+from genworkers.contract.image import Explanation
 
 
 def explanation_of(heed: Tensor, words: tuple[Word, ...]) -> Explanation | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 
 from genworkers.codecs.image_bytes import Pixels, lay_on, shrink
-from genworkers.contract import Explanation, ImageRequest, Unlikeness
+from genworkers.contract.image import Explanation, ImageRequest, Unlikeness
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_memory import job_bytes, too_large
 from genworkers.engine.image_turns import ImageJob, Turn, Turns

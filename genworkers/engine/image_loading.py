@@ -15,7 +15,8 @@ import torch
 from genworkers.checkpoints import MANIFEST, CheckpointError, fill_net, load_manifest, load_tensors
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.codecs.wordpiece import WordPiece
-from genworkers.contract import NetManifest, Unlikeness
+from genworkers.contract.image import Unlikeness
+from genworkers.contract.manifests import NetManifest
 from genworkers.engine.canvas import Canvas, PictureTokenizer
 from genworkers.engine.drift import DriftPainter
 from genworkers.engine.image_engine import ImageEngine

@@ -3,7 +3,7 @@
 An upper bound, counted from what is alive at once while a picture is enlarged, laid on its background and made a file.
 """
 
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.errors import EngineError
 
 CHANNELS = 4

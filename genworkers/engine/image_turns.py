@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.painter import Inputs, Painter, Picture
 from genworkers.engine.ticket import FinishReason, Ticket

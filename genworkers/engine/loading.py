@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from genworkers.checkpoints import CheckpointError, load_manifest, require_finite, sha256_of
 from genworkers.codecs.safetensors_file import SafetensorsError, SafetensorsFile
-from genworkers.contract import AdapterManifest, NetManifest
+from genworkers.contract.manifests import AdapterManifest, NetManifest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
 from genworkers.engine.net_source import LoadedAdapter, LoadedNet, NetFacts

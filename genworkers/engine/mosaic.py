@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genworkers.codecs.image_bytes import Floats, Pixels, contain, contain_mask, retouch
-from genworkers.contract import Explanation, ImageRequest
+from genworkers.contract.image import Explanation, ImageRequest
 from genworkers.engine.canvas import Canvas, fast_precision
 from genworkers.engine.explaining import explanation_of
 from genworkers.engine.painter import Inputs, Picture, seeds_of, style_weights

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import MAX_SEED, Explanation, ImageRequest
+from genworkers.contract.base import MAX_SEED
+from genworkers.contract.image import Explanation, ImageRequest
 from genworkers.engine.errors import EngineError
 
 PREVIEW_PX = 64

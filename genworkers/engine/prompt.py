@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from genworkers.codecs.chat_template import ChatTemplateError
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import Message, TextRequest
+from genworkers.contract.text import Message, TextRequest
 from genworkers.engine.errors import EngineError
 
 

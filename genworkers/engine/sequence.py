@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from genworkers.contract import TokenLogprob
+from genworkers.contract.events import TokenLogprob
 from genworkers.engine.blocks import BlockTable
 from genworkers.engine.ticket import Ticket
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from genworkers.codecs.image_bytes import Floats, Pixels
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.painter import Inputs, Picture, seeds_of, style_weights
 from genworkers.engine.prompt_reader import PromptReader

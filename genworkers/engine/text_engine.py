@@ -13,7 +13,7 @@ from types import TracebackType
 import torch
 
 from genworkers.codecs.text_bpe import TextDecoder
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.blocks import BlockTable
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.drawing import drawing_for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genworkers.checkpoints import load_manifest, sha256_of
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.samplers import Sampler, beta_vae_sampler, dcgan_sampler

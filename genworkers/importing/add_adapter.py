@@ -11,7 +11,7 @@ from torch import nn
 
 from genworkers.checkpoints import CheckpointError, require_finite, sha256_of
 from genworkers.codecs.safetensors_file import SafetensorsError, SafetensorsFile
-from genworkers.contract import AdapterManifest
+from genworkers.contract.manifests import AdapterManifest
 from genworkers.importing.add_net import NAME_PATTERN, incoming
 from genworkers.importing.source_folder import SourceFolder
 from genworkers.nets.decoder import Decoder

@@ -26,7 +26,7 @@ from genworkers.checkpoints import (
 )
 from genworkers.codecs.chat_template import ChatTemplateError
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import NetManifest
+from genworkers.contract.manifests import NetManifest
 from genworkers.importing.families import CONFIG, FAMILIES, read_config
 from genworkers.importing.foreign_tokenizer import TOKENIZER, read_codec
 from genworkers.importing.foreign_weights import open_weights

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from genworkers import contract
+from genworkers.contract.base import Kind
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine
@@ -18,7 +18,7 @@ _text: list[TextEngine] = []
 _image: list[ImageEngine] = []
 
 
-def load(kind: contract.Kind) -> list[str]:
+def load(kind: Kind) -> list[str]:
     """Start the engines of a kind. Nets of the house are loaded now, added text nets when they are first asked for.
 
     Returns:

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from celery import Task, shared_task
 
-from genworkers import contract
 from genworkers.codecs import animation, image_bytes
 from genworkers.codecs.image_bytes import Pixels
+from genworkers.contract.events import Preview, Started
+from genworkers.contract.image import ImageRequest, PictureFacts
+from genworkers.contract.names import GENERATE_TASK_OF_KIND
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
 from genworkers.tasks import engines, image_inputs, lifecycle
@@ -33,7 +35,7 @@ THUMBNAIL_QUALITY = 85
 NOT_SCREENED = ScreenResult(stage="output", action=Action.ALLOW, screen="none", version="0", matched=[])
 
 
-@shared_task(name=contract.GENERATE_TASK_OF_KIND["image"], bind=True)
+@shared_task(name=GENERATE_TASK_OF_KIND["image"], bind=True)
 def generate_image(self: Task[[str], None], job_id: str) -> None:
     """Run one image job."""
     lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_draw)
@@ -48,19 +50,19 @@ class _Made:
     data: bytes
     media_type: str
     thumbnail: bytes
-    facts: contract.PictureFacts
+    facts: PictureFacts
 
 
 @dataclass
 class _Canvasser:
     """What watchers are shown of one job, within its byte budget, and what is kept of it."""
 
-    request: contract.ImageRequest
+    request: ImageRequest
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
     made: list[_Made] = field(default_factory=list)
 
-    def take(self, item: ImageItem) -> contract.Preview | None:
+    def take(self, item: ImageItem) -> Preview | None:
         """Keep a result; a preview of it, or of a step, if it is worth its bytes."""
         if isinstance(item, ImageStep):
             self.newest = item
@@ -70,14 +72,14 @@ class _Canvasser:
         self.made.append(_walk_file(item, self.request) if isinstance(item, WalkResult) else _picture_file(item))
         return None
 
-    def _preview(self, step: ImageStep) -> contract.Preview | None:
+    def _preview(self, step: ImageStep) -> Preview | None:
         if step.preview is None:
             return None
         url = _data_url(step.preview, PREVIEW_QUALITY)
         if len(url) > self.left_bytes and step.step < step.num_steps:
             return None
         self.left_bytes -= len(url)
-        return contract.Preview(
+        return Preview(
             index=step.index,
             step=step.step,
             num_steps=step.num_steps,
@@ -86,18 +88,18 @@ class _Canvasser:
             image=url,
         )
 
-    def _draft(self, result: ImageResult) -> contract.Preview:
+    def _draft(self, result: ImageResult) -> Preview:
         url = _data_url(result.pixels, DRAFT_QUALITY)
-        return contract.Preview(index=result.index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=url)
+        return Preview(index=result.index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=url)
 
 
 def _draw(run: Run) -> Sequence[ArtifactDraft]:
     job = run.claim.job
-    request = contract.ImageRequest.model_validate(job.request)
+    request = ImageRequest.model_validate(job.request)
     seed = job.request["seed"]
     net = catalog.net(request.net)
     num_steps = request.steps if net is not None and "steps" in net.abilities else 1
-    run.publish(contract.Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
+    run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
     engine = engines.image_engine()
     inputs = image_inputs.of(run, request, engine)
     ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
@@ -133,11 +135,11 @@ def _picture_file(result: ImageResult) -> _Made:
         data=image_bytes.to_png(result.pixels),
         media_type="image/png",
         thumbnail=_thumbnail(result.pixels),
-        facts=contract.PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
+        facts=PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
     )
 
 
-def _walk_file(result: WalkResult, request: contract.ImageRequest) -> _Made:
+def _walk_file(result: WalkResult, request: ImageRequest) -> _Made:
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
@@ -151,7 +153,7 @@ def _walk_file(result: WalkResult, request: contract.ImageRequest) -> _Made:
         data=data,
         media_type=animation.MEDIA_TYPE_OF[walk.file_format],
         thumbnail=_thumbnail(image_bytes.lay_on(result.frames[0], request.background)),
-        facts=contract.PictureFacts(),
+        facts=PictureFacts(),
     )
 
 

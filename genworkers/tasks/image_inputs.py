@@ -1,7 +1,7 @@
 """What an image request names by id or by the seed of a draft, as pixels."""
 
-from genworkers import contract
 from genworkers.codecs import image_bytes
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.painter import Inputs
 from genworkers.tasks.lifecycle import Run
@@ -11,7 +11,7 @@ DRAFT_NET = "spark"
 POLL_S = 0.25
 
 
-def of(run: Run, request: contract.ImageRequest, engine: ImageEngine) -> Inputs:
+def of(run: Run, request: ImageRequest, engine: ImageEngine) -> Inputs:
     """The pictures that a request begins with, is masked by, or ends at.
 
     Raises:
@@ -35,9 +35,9 @@ def _pixels(run: Run, input_id: str | None) -> image_bytes.Pixels | None:
     return image_bytes.from_bytes(uploads.input_bytes(run.claim.job.workspace_id, input_id))
 
 
-def _draft(run: Run, request: contract.ImageRequest, seed: int, engine: ImageEngine) -> image_bytes.Pixels | None:
+def _draft(run: Run, request: ImageRequest, seed: int, engine: ImageEngine) -> image_bytes.Pixels | None:
     """The draft that this prompt, style and seed give; None when the job ended meanwhile, which `follow` notices."""
-    draft = contract.ImageRequest(
+    draft = ImageRequest(
         prompt=request.prompt,
         net=DRAFT_NET,
         style=request.style,

@@ -17,7 +17,10 @@ import uuid_utils.compat as uuid
 from celery.exceptions import Reject
 from django.utils import timezone
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent
+from genworkers.contract.image import PictureFacts
+from genworkers.contract.names import VERSION
+from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
 from genworkers.tasks import leases
@@ -38,7 +41,7 @@ from webapp.safety.rules import ScreenResult
 log = structlog.get_logger(__name__)
 
 LIBRARIES = ("torch", "tokenizers", "safetensors", "pillow", "c2pa-python")
-VERSIONS = {"tessera": contract.VERSION, "python": platform.python_version()}
+VERSIONS = {"tessera": VERSION, "python": platform.python_version()}
 VERSIONS |= {name: version(name) for name in LIBRARIES}
 
 
@@ -72,7 +75,7 @@ class Run:
     def prompt_verdict(self) -> ScreenResult:
         """What the rules of the workspace, as they are when the job starts, say of the prompt."""
         job = self.claim.job
-        typed = contract.GENERATION_REQUEST.validate_python(job.request).typed_text
+        typed = GENERATION_REQUEST.validate_python(job.request).typed_text
         return rules.screen(typed, workspace_id=job.workspace_id, stage="prompt")
 
     @property
@@ -80,7 +83,7 @@ class Run:
         """Whether watchers may see the work in progress; what will wait for a reviewer is not shown on the way."""
         return self.prompt_verdict.action != Action.REVIEW
 
-    def publish(self, *messages: contract.JobEvent, progress: dict[str, int] | None = None) -> bool:
+    def publish(self, *messages: JobEvent, progress: dict[str, int] | None = None) -> bool:
         """Tell the watchers, or with no message only look.
 
         Returns:
@@ -140,7 +143,7 @@ class Run:
         num_tokens: int | None = None,
         finish_reason: str = "",
         excerpt: str = "",
-        facts: contract.PictureFacts | None = None,
+        facts: PictureFacts | None = None,
     ) -> ArtifactDraft:
         """One result, signed and described in full, ready for the gallery's door."""
         job = self.claim.job
@@ -155,7 +158,7 @@ class Run:
             net=net.name,
             checkpoint_sha256=net.sha256,
             created_at=timezone.now(),
-            software_version=contract.VERSION,
+            software_version=VERSION,
         )
         began = time.monotonic()
         original = provenance.sign(data, media_type, facts=generation)

@@ -7,7 +7,10 @@ from uuid import UUID
 
 from celery import Task, shared_task
 
-from genworkers import contract
+from genworkers.contract.base import MAX_SEED
+from genworkers.contract.events import Started, TextPiece
+from genworkers.contract.names import GENERATE_TASK_OF_KIND
+from genworkers.contract.text import TextRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
@@ -27,7 +30,7 @@ EXCERPT_CHARS = 300
 SCREEN_TAIL_CHARS = 500
 
 
-@shared_task(name=contract.GENERATE_TASK_OF_KIND["text"], bind=True)
+@shared_task(name=GENERATE_TASK_OF_KIND["text"], bind=True)
 def generate_text(self: Task[[str], None], job_id: str) -> None:
     """Run one text job."""
     lifecycle.run(UUID(job_id), worker=str(self.request.hostname), work=_write)
@@ -44,7 +47,7 @@ class GrowingText:
     text: str = ""
     newest: TextStep = field(default_factory=lambda: TextStep("", 0))
 
-    def grow(self, timeout_s: float, terms: Mapping[str, str]) -> contract.TextPiece | None:
+    def grow(self, timeout_s: float, terms: Mapping[str, str]) -> TextPiece | None:
         """Take what is there and screen it; the piece to show, if any.
 
         Raises:
@@ -64,7 +67,7 @@ class GrowingText:
         logprobs = [step.logprob for step in steps if step.logprob is not None]
         if not self.is_shown or not (piece or logprobs or self.newest.finish_reason):
             return None
-        return contract.TextPiece(
+        return TextPiece(
             index=self.index,
             text=piece,
             num_tokens=self.newest.num_tokens,
@@ -87,8 +90,8 @@ class GrowingText:
 
 def _write(run: Run) -> Sequence[ArtifactDraft]:
     job = run.claim.job
-    request = contract.TextRequest.model_validate(job.request)
-    seeds = [(job.request["seed"] + index) % (contract.MAX_SEED + 1) for index in range(request.num_texts)]
+    request = TextRequest.model_validate(job.request)
+    seeds = [(job.request["seed"] + index) % (MAX_SEED + 1) for index in range(request.num_texts)]
     texts: list[GrowingText] = []
     for index, seed in enumerate(seeds):
         ticket = engines.text_engine().submit(
@@ -97,7 +100,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         run.add(ticket)
         texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
     num_steps = request.max_tokens * request.num_texts
-    run.publish(contract.Started(attempt=job.attempt, num_steps=num_steps, seed=seeds[0]))
+    run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seeds[0]))
     terms = rules.terms_of(job.workspace_id)
     last_flush = 0.0
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from genworkers.checkpoints import sha256_of
-from genworkers.contract import AdapterManifest, NetManifest
+from genworkers.contract.manifests import AdapterManifest, NetManifest
 from genworkers.nets.decoder import Decoder
 
 ADAPTER_MANIFEST = "adapter.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent
 from scripts import tree
 from webapp.env import PREFIX, Environment
 
@@ -84,7 +84,7 @@ def test_errors_md_lists_exactly_the_codes_that_can_be_raised() -> None:
 
 
 def test_the_browser_handles_every_kind_of_event() -> None:
-    union = get_args(get_args(contract.JobEvent)[0])
+    union = get_args(get_args(JobEvent)[0])
     kinds = {event.model_fields["kind"].default for event in union}
     handlers = (ROOT / "static" / "js" / "job.js").read_text().split("const handlers = {")[1].split("\n};")[0]
     assert set(re.findall(r"^  (\w+)\(", handlers, re.MULTILINE)) == kinds

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.painter import Inputs
 from genworkers.engine.ticket import Ticket
 
@@ -17,12 +18,12 @@ class FakeEngine(Generic[Item]):
     def __init__(self, script: Script[Item]) -> None:
         self._script = script
         self.tickets: list[Ticket[Item]] = []
-        self.requests: list[contract.TextRequest | contract.ImageRequest] = []
+        self.requests: list[TextRequest | ImageRequest] = []
         self.inputs: list[Inputs | None] = []
 
     def submit(
         self,
-        request: contract.TextRequest | contract.ImageRequest,
+        request: TextRequest | ImageRequest,
         *,
         seed: int,
         deadline_s: float,

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genworkers import contract
 from genworkers.codecs.image_bytes import from_bytes, to_png
+from genworkers.contract.events import JOB_EVENT, Preview
+from genworkers.contract.image import Explanation, ImageRequest, PictureFacts, Unlikeness
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
 from genworkers.engine.ticket import Ticket
 from genworkers.tasks import engines
@@ -43,7 +44,7 @@ class Studio:
         job: Job = JobFactory.create(
             kind="image", prompt="a red apple", workspace=self.member.workspace, created_by=self.member.user
         )
-        job.request = contract.ImageRequest.model_validate(
+        job.request = ImageRequest.model_validate(
             {"prompt": job.prompt, "style": "flat", "seed": 7} | asked
         ).model_dump(mode="json")
         job.save()
@@ -51,10 +52,10 @@ class Studio:
         job.refresh_from_db()
         return job
 
-    def previews_of(self, job: Job) -> list[contract.Preview]:
+    def previews_of(self, job: Job) -> list[Preview]:
         entries = self._redis.xrange(f"tessera:job:{job.id}:log")
-        events = [contract.JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
-        return [event for event in events if isinstance(event, contract.Preview)]
+        events = [JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+        return [event for event in events if isinstance(event, Preview)]
 
 
 @pytest.fixture
@@ -92,9 +93,9 @@ def test_a_draft_is_drawn_again_and_becomes_the_start(studio: Studio) -> None:
     engine = FakeEngine(saying(PICTURE))
     assert studio.run(engine, draft_seed=99, style_mix="").status == Job.Status.SUCCEEDED
     draft, picture = engine.requests
-    assert isinstance(draft, contract.ImageRequest)
+    assert isinstance(draft, ImageRequest)
     assert (draft.net, draft.prompt, draft.style, draft.is_draft) == ("spark", "a red apple", "flat", True)
-    assert isinstance(picture, contract.ImageRequest)
+    assert isinstance(picture, ImageRequest)
     assert picture.net == "mosaic"
     assert engine.inputs[1] is not None
     assert engine.inputs[1].start is LARGE
@@ -133,10 +134,10 @@ def test_a_walk_is_one_artifact(studio: Studio, nets_dir: Path, file_format: str
 
 
 def test_facts_of_a_picture_are_kept(studio: Studio) -> None:
-    explanation = contract.Explanation(words=["apple"], grid=2, maps="AAECAw==")
-    unlikeness = contract.Unlikeness(net="drift", percentile_frac=0.25)
+    explanation = Explanation(words=["apple"], grid=2, maps="AAECAw==")
+    unlikeness = Unlikeness(net="drift", percentile_frac=0.25)
     job = studio.run(FakeEngine(saying([ImageResult(0, 7, LARGE, explanation, unlikeness)])))
-    facts = contract.PictureFacts.model_validate(Artifact.objects.get(job=job).facts)
+    facts = PictureFacts.model_validate(Artifact.objects.get(job=job).facts)
     assert (facts.explanation, facts.unlikeness) == (explanation, unlikeness)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from celery.exceptions import Reject
 
-from genworkers import contract
+from genworkers.contract.base import MAX_SEED
+from genworkers.contract.events import JOB_EVENT, JobEvent, Preview, TextPiece
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
@@ -42,9 +43,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     return put_in_place
 
 
-def events_of(job: Job, redis_client: Any) -> list[contract.JobEvent]:
+def events_of(job: Job, redis_client: Any) -> list[JobEvent]:
     entries = redis_client.xrange(f"tessera:job:{job.id}:log")
-    return [contract.JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+    return [JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
 
 
 def run(job: Job) -> Job:
@@ -68,7 +69,7 @@ def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serv
     assert artifact.versions.keys() >= {"tessera", "python", "torch"}
     data = gallery.open_file(artifact, ArtifactFile.Role.ORIGINAL).read()
     sidecar = gallery.open_file(artifact, ArtifactFile.Role.SIDECAR).read()
-    assert data.decode() == "Once upon a time." == "".join(e.text for e in heard if isinstance(e, contract.TextPiece))
+    assert data.decode() == "Once upon a time." == "".join(e.text for e in heard if isinstance(e, TextPiece))
     report = provenance.read(data, "text/plain", sidecar)
     assert (report.state, report.is_ours) == ("valid", True)
 
@@ -76,13 +77,13 @@ def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serv
 def test_a_job_of_several_texts_keeps_each_under_its_own_seed(serve: Serve, redis_client: Any) -> None:
     engine = serve(FakeEngine(saying(WORDS)))
     job = JobFactory.create()
-    job.request |= {"num_texts": 3, "seed": contract.MAX_SEED}
+    job.request |= {"num_texts": 3, "seed": MAX_SEED}
     job.save()
     assert run(job).status == Job.Status.SUCCEEDED
     assert len(engine.tickets) == 3
     artifacts = Artifact.objects.filter(job=job).order_by("index")
-    assert [(one.index, one.seed) for one in artifacts] == [(0, contract.MAX_SEED), (1, 0), (2, 1)]
-    pieces = [event for event in events_of(job, redis_client) if isinstance(event, contract.TextPiece)]
+    assert [(one.index, one.seed) for one in artifacts] == [(0, MAX_SEED), (1, 0), (2, 1)]
+    pieces = [event for event in events_of(job, redis_client) if isinstance(event, TextPiece)]
     assert sorted(piece.index for piece in pieces) == [0, 1, 2]
     assert {piece.finish_reason for piece in pieces} == {"stop"}
 
@@ -108,7 +109,7 @@ def test_an_image_job_shows_every_step_and_stores_every_picture_with_a_signed_th
     job = run(JobFactory.create(kind="image", prompt="a red apple"))
     assert job.status == Job.Status.SUCCEEDED
     heard = events_of(job, redis_client)
-    assert [(e.index, e.step) for e in heard if isinstance(e, contract.Preview)] == [
+    assert [(e.index, e.step) for e in heard if isinstance(e, Preview)] == [
         (index, step) for step in range(1, 5) for index in (0, 1)
     ]
     assert [artifact.seed for artifact in Artifact.objects.filter(job=job).order_by("index")] == [7, 8]

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from PIL import Image
 
-from genworkers import contract
+from genworkers.contract.manifests import NetManifest
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.tasks import engines
 from genworkers.tasks.image import generate_image
@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a mosaic net and a drift net that paints with its tokenizer."""
     folder = tmp_path_factory.mktemp("weights")
     write_mosaic(folder / "mosaic")
-    tokenizer = contract.NetManifest.model_validate_json((folder / "mosaic" / "manifest.json").read_bytes())
+    tokenizer = NetManifest.model_validate_json((folder / "mosaic" / "manifest.json").read_bytes())
     write_drift(folder / "drift", tokenizer.files["tokenizer"]["sha256"])
     return folder
 

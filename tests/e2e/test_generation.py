@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from genworkers import contract
+from genworkers.contract.events import FINAL_EVENT_KINDS
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.slow]
@@ -82,7 +82,7 @@ def test_a_reload_in_between_loses_and_repeats_nothing(page: Page) -> None:
     page.wait_for_selector(".stage[data-status=succeeded] .button--open")
     everything = kept_events(page)
     log = log_of(page, job_id)
-    assert log[-1]["kind"] in contract.FINAL_EVENT_KINDS
+    assert log[-1]["kind"] in FINAL_EVENT_KINDS
     first_page = [event["seq"] for event in before]
     assert first_page == list(range(1, len(first_page) + 1))
     assert 0 < len(first_page) < len(log)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest, Walk
+from genworkers.contract.text import MAX_SCHEMA_CHARS, Message, TextRequest, token_bytes, token_text
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,8 @@ from genworkers import contract
     ],
 )
 def test_a_prompt_with_one_visible_character_is_taken_as_it_is(prompt: str) -> None:
-    assert contract.TextRequest(prompt=prompt).prompt == prompt
-    assert contract.ImageRequest(prompt=prompt).prompt == prompt
+    assert TextRequest(prompt=prompt).prompt == prompt
+    assert ImageRequest(prompt=prompt).prompt == prompt
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_prompt_with_one_visible_character_is_taken_as_it_is(prompt: str) -> N
     ],
 )
 def test_a_prompt_that_nobody_can_see_is_refused(prompt: str) -> None:
-    for model in (contract.TextRequest, contract.ImageRequest):
+    for model in (TextRequest, ImageRequest):
         with pytest.raises(ValidationError, match="write at least one visible character"):
             model(prompt=prompt)
 
@@ -54,24 +55,22 @@ def test_a_prompt_that_nobody_can_see_is_refused(prompt: str) -> None:
 @pytest.mark.parametrize("text", ["a\x00", "\x1b[0m a", "a\x7f", "a\x85"])
 def test_control_characters_are_refused_in_prompts_and_stop_strings(text: str) -> None:
     with pytest.raises(ValidationError, match="remove the control character") as refused:
-        contract.TextRequest(prompt=text, stop=["fine", text])
+        TextRequest(prompt=text, stop=["fine", text])
     assert [problem["loc"] for problem in refused.value.errors()] == [("prompt",), ("stop", 1)]
 
 
 def test_a_stop_string_may_be_white_space() -> None:
     stop = ["\n\n", "\t", " ", "\u2028"]
-    assert contract.TextRequest(prompt="a boat", stop=stop).stop == stop
+    assert TextRequest(prompt="a boat", stop=stop).stop == stop
 
 
 def test_a_schema_is_kept_as_it_is_and_belongs_to_what_was_typed() -> None:
     schema = {"type": "object", "properties": {"name": {"enum": ["Zoë", "\U0001f6a3"]}}}
-    request = contract.TextRequest(
-        prompt="a boat", json_schema=schema, history=[contract.Message(role="user", content="hello")]
-    )
+    request = TextRequest(prompt="a boat", json_schema=schema, history=[Message(role="user", content="hello")])
     assert request.json_schema == schema
     assert request.typed_text.startswith("hello\na boat\n{")
     assert "Zoë" in request.typed_text
-    assert contract.TextRequest(prompt="a boat").typed_text == "a boat"
+    assert TextRequest(prompt="a boat").typed_text == "a boat"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +78,12 @@ def test_a_schema_is_kept_as_it_is_and_belongs_to_what_was_typed() -> None:
     [
         ({"a\x00": 1}, "U\\+0000"),
         ({"a": ["\ud800"]}, "U\\+0000"),
-        ({"a": "x" * contract.MAX_SCHEMA_CHARS}, "shorten the schema from 20009"),
+        ({"a": "x" * MAX_SCHEMA_CHARS}, "shorten the schema from 20009"),
     ],
 )
 def test_a_schema_that_cannot_be_kept_is_refused(schema: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        contract.TextRequest(prompt="a boat", json_schema=schema)
+        TextRequest(prompt="a boat", json_schema=schema)
 
 
 def test_a_schema_without_end_is_refused() -> None:
@@ -92,7 +91,7 @@ def test_a_schema_without_end_is_refused() -> None:
     for _ in range(900):
         schema = {"items": schema}
     with pytest.raises(ValidationError, match="at most 64 levels"):
-        contract.TextRequest(prompt="a boat", json_schema=schema)
+        TextRequest(prompt="a boat", json_schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +105,8 @@ def test_a_schema_without_end_is_refused() -> None:
     ],
 )
 def test_a_token_is_shown_as_text_and_its_bytes_are_found_again(raw: bytes, text: str) -> None:
-    assert contract.token_text(raw) == text
-    assert contract.token_bytes(text) == raw
+    assert token_text(raw) == text
+    assert token_bytes(text) == raw
 
 
 @pytest.mark.parametrize(
@@ -115,27 +114,25 @@ def test_a_token_is_shown_as_text_and_its_bytes_are_found_again(raw: bytes, text
 )
 def test_a_walk_between_two_places_has_one_end(ends: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        contract.Walk.model_validate({"route": "between"} | ends)
+        Walk.model_validate({"route": "between"} | ends)
 
 
 def test_a_walk_along_a_direction_names_it() -> None:
     with pytest.raises(ValidationError, match="needs its name"):
-        contract.Walk(route="direction")
-    assert contract.Walk(route="direction", direction="redder").distance == 2.0
+        Walk(route="direction")
+    assert Walk(route="direction", direction="redder").distance == 2.0
 
 
 def test_a_picture_begins_in_one_place() -> None:
     with pytest.raises(ValidationError, match="draft_seed and map_point"):
-        contract.ImageRequest(prompt="a cat", draft_seed=1, map_point=[0.1, 0.2])
+        ImageRequest(prompt="a cat", draft_seed=1, map_point=[0.1, 0.2])
 
 
 def test_a_walk_is_one_animation() -> None:
     with pytest.raises(ValidationError, match="num_images must be 1, got 2"):
-        contract.ImageRequest(prompt="a cat", num_images=2, walk=contract.Walk(route="random"))
+        ImageRequest(prompt="a cat", num_images=2, walk=Walk(route="random"))
 
 
 def test_all_that_was_typed_is_screened() -> None:
-    request = contract.ImageRequest(
-        prompt="a cat", negative_prompt="no dog", walk=contract.Walk(route="between", to_prompt="a fox")
-    )
+    request = ImageRequest(prompt="a cat", negative_prompt="no dog", walk=Walk(route="between", to_prompt="a fox"))
     assert request.typed_text == "a cat\nno dog\na fox"

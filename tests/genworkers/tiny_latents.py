@@ -7,7 +7,7 @@ import torch
 
 from genworkers.checkpoints import CheckpointFacts, load_manifest, save
 from genworkers.codecs.image_bytes import to_webp
-from genworkers.contract import NetManifest
+from genworkers.contract.manifests import NetManifest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.drift import DriftPainter
 from genworkers.engine.prompt_reader import PromptReader

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from genworkers.checkpoints import CheckpointFacts, save
 from genworkers.codecs.wordpiece import WordPiece
-from genworkers.contract import NetManifest
+from genworkers.contract.manifests import NetManifest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.mosaic import MosaicPainter, Sampling
 from genworkers.engine.prompt_reader import PromptReader

@@ -21,7 +21,7 @@ from ninja.operation import Operation
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
 
-from genworkers import contract
+from genworkers.contract.names import MAX_BODY_BYTES
 from webapp.api import auth
 from webapp.api.problems import MEDIA_TYPE, Problem, problem_response
 from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
@@ -36,7 +36,7 @@ WORDS_OF_STATUS = {
     403: "The key lacks the scope, or the role in the workspace does not allow this.",
     404: "It does not exist, or it is not the caller's.",
     409: "The state of things does not allow this now.",
-    413: f"The body is larger than {contract.MAX_BODY_BYTES} bytes.",
+    413: f"The body is larger than {MAX_BODY_BYTES} bytes.",
     422: "A value is wrong; `problems` names each field, what was sent, and what is allowed.",
     429: "Too much at once; `Retry-After` says when to try again.",
     503: "A part is not ready; `Retry-After` says when to try again.",
@@ -52,7 +52,7 @@ class StrictJson(Parser):
         Raises:
             AppError: body_too_large, body_not_json, invalid_request.
         """
-        if len(request.body) > contract.MAX_BODY_BYTES:
+        if len(request.body) > MAX_BODY_BYTES:
             raise body_too_large()
         try:
             return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
@@ -83,7 +83,7 @@ def body_not_json(reason: str) -> AppError:
     return AppError("body_not_json", 400, f"The body is not a JSON document in UTF-8: {reason}.")
 
 
-def body_too_large(max_bytes: int = contract.MAX_BODY_BYTES) -> AppError:
+def body_too_large(max_bytes: int = MAX_BODY_BYTES) -> AppError:
     """The 413 for a body over a limit: the contract's, unless told otherwise."""
     message = f"The body may have at most {max_bytes} bytes."
     return AppError("body_too_large", 413, message)

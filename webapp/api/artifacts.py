@@ -11,7 +11,7 @@ from django.urls import reverse
 from ninja import Query, Router
 from pydantic import BaseModel, Field
 
-from genworkers import contract
+from genworkers.contract.base import Kind
 from webapp.api.auth import READ, ApiRequest
 from webapp.api.paging import Before, Limit, Slug, page_of
 from webapp.errors import not_found
@@ -42,7 +42,7 @@ class ArtifactItem(BaseModel):
     id: UUID
     job: UUID
     index: int = Field(description="0-based place among the results of the job")
-    kind: contract.Kind
+    kind: Kind
     status: Literal["kept", "held"] = Field(description="held: only reviewers see it")
     workspace: str
     created_by: str = Field(description="the name of the person")
@@ -119,7 +119,7 @@ class ArtifactDetail(ArtifactItem):
 @router.get("/artifacts", auth=READ, response=ArtifactPage, summary="List artifacts")
 def list_artifacts(
     request: ApiRequest,
-    kind: Annotated[contract.Kind | None, Query(description="only artifacts of this kind")] = None,
+    kind: Annotated[Kind | None, Query(description="only artifacts of this kind")] = None,
     q: Annotated[
         str,
         Query(max_length=selectors.MAX_QUERY_CHARS, description="words that must all stand in the prompt"),

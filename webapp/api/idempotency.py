@@ -12,7 +12,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 from webapp.api.auth import Caller
 from webapp.api.models import IdempotencyRecord
 from webapp.errors import AppError
@@ -37,7 +38,7 @@ class Answer:
 def submit(
     caller: Caller,
     workspace: Workspace,
-    request: contract.TextRequest | contract.ImageRequest,
+    request: TextRequest | ImageRequest,
     *,
     key: str | None,
     wait_s: int,
@@ -92,7 +93,7 @@ def snapshot_body(job: Job) -> dict[str, Any]:
     return snapshot(job).model_dump(mode="json")
 
 
-def _submit_job(caller: Caller, workspace: Workspace, request: contract.TextRequest | contract.ImageRequest) -> Job:
+def _submit_job(caller: Caller, workspace: Workspace, request: TextRequest | ImageRequest) -> Job:
     return jobs_services.submit(user=caller.user, workspace=workspace, request=request, api_key=caller.key)
 
 

@@ -17,7 +17,8 @@ from django.http.response import HttpResponseBase
 from ninja import Body, Header, Query, Router
 from pydantic import BaseModel, Field
 
-from genworkers import contract
+from genworkers.contract.base import Kind
+from genworkers.contract.requests import GenerationRequest
 from webapp.api import idempotency
 from webapp.api.auth import GENERATE, READ, ApiRequest, Caller
 from webapp.api.idempotency import Answer
@@ -49,7 +50,7 @@ class JobItem(BaseModel):
     """A job in a list; the job's own address has the rest."""
 
     id: UUID
-    kind: contract.Kind
+    kind: Kind
     status: Job.Status
     prompt: str
     created_by: str = Field(description="the name of the person")
@@ -109,7 +110,7 @@ Prefer = Annotated[
 )
 async def create_job(
     request: ApiRequest,
-    payload: Body[contract.GenerationRequest],
+    payload: Body[GenerationRequest],
     workspace: Slug = None,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
@@ -158,7 +159,7 @@ def _fresh_body(job_id: UUID) -> dict[str, Any]:
 def list_jobs(
     request: ApiRequest,
     status: Annotated[Job.Status | None, Query(description="only jobs in this state")] = None,
-    kind: Annotated[contract.Kind | None, Query(description="only jobs of this kind")] = None,
+    kind: Annotated[Kind | None, Query(description="only jobs of this kind")] = None,
     workspace: Slug = None,
     before: Before = None,
     limit: Limit = 20,

@@ -5,7 +5,8 @@ from typing import Any
 from ninja import Router
 from pydantic import BaseModel, Field
 
-from genworkers import contract
+from genworkers.contract.base import Kind
+from genworkers.contract.manifests import NetManifest
 from webapp.api.auth import READ, ApiRequest
 from webapp.catalog import selectors as catalog
 from webapp.errors import not_found
@@ -25,7 +26,7 @@ class NetItem(BaseModel):
     """A net that jobs can name."""
 
     name: str = Field(examples=["mosaic"])
-    kind: contract.Kind
+    kind: Kind
     title: str
     family: str
     notice: str
@@ -65,5 +66,5 @@ def get_net(request: ApiRequest, name: str) -> NetDetail:
     return NetDetail(**_facts(net))
 
 
-def _facts(net: contract.NetManifest) -> dict[str, Any]:
+def _facts(net: NetManifest) -> dict[str, Any]:
     return net.model_dump() | {"adapters": [adapter.model_dump() for adapter in catalog.adapters_of(net.name)]}

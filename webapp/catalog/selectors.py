@@ -7,7 +7,7 @@ import structlog
 from django.conf import settings
 from pydantic import BaseModel, ValidationError
 
-from genworkers.contract import AdapterManifest, NetManifest
+from genworkers.contract.manifests import AdapterManifest, NetManifest
 
 log = structlog.get_logger(__name__)
 

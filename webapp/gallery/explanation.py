@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from genworkers.contract import Explanation
+from genworkers.contract.image import Explanation
 
 NEAR_MIDDLE = 0.1  # how far the centre of a word's weight may lie from the picture's, as a share of its side
 EVERYWHERE = 0.36  # mean distance from that centre, as a share of the side, from which no place is named; even is 0.41

@@ -7,7 +7,8 @@ import json
 
 from django.urls import reverse
 
-from genworkers import contract
+from genworkers.contract.manifests import NetManifest
+from genworkers.contract.requests import API_ONLY_FIELDS
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact
 
@@ -34,7 +35,7 @@ def recalled(artifact: Artifact, verb: str) -> dict[str, str]:
     remix = {
         name: _written(value)
         for name, value in artifact.request.items()
-        if value is not None and (name in BEGINNINGS or name not in contract.API_ONLY_FIELDS | {"seed"})
+        if value is not None and (name in BEGINNINGS or name not in API_ONLY_FIELDS | {"seed"})
     }
     seed = {"seed": str(artifact.seed)}
     alone = {"num_texts" if artifact.kind == "text" else "num_images": "1"}
@@ -52,7 +53,7 @@ def variation_of(artifact: Artifact) -> dict[str, str]:
     return _begun_with(artifact) | {"strength": str(VARY_STRENGTH), "num_images": str(NUM_VARIATIONS)}
 
 
-def editing_net(artifact: Artifact) -> contract.NetManifest | None:
+def editing_net(artifact: Artifact) -> NetManifest | None:
     """The net that would change this picture: its own if that can, else the first that can."""
     able = [net for net in catalog.nets() if net.kind == "image" and net.abilities >= {"start_image", "mask"}]
     return next((net for net in able if net.name == artifact.net), able[0] if able else None)

@@ -14,7 +14,8 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 from PIL import Image
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 from webapp.accounts.models import User
 from webapp.errors import AppError, echo, not_found
 from webapp.gallery import pictures, selectors, storage
@@ -127,13 +128,13 @@ def bytes_of(upload: Upload) -> bytes:
     return data
 
 
-def check_inputs(request: contract.TextRequest | contract.ImageRequest, workspace: Workspace) -> None:
+def check_inputs(request: TextRequest | ImageRequest, workspace: Workspace) -> None:
     """Refuse a request that names pictures which are not there, or a mask of another size than its start picture.
 
     Raises:
         AppError: input_unknown, mask_size_differs.
     """
-    if isinstance(request, contract.TextRequest):
+    if isinstance(request, TextRequest):
         return
     sizes = {field: _size_of(field, input_id, workspace) for field, input_id in _inputs_of(request)}
     start, mask = sizes.get("start_image"), sizes.get("mask")
@@ -160,7 +161,7 @@ def check_sizes(start: tuple[int, int], mask: tuple[int, int]) -> None:
         raise AppError("mask_size_differs", 422, message, problems=[problem])
 
 
-def _inputs_of(request: contract.ImageRequest) -> Iterator[tuple[str, str]]:
+def _inputs_of(request: ImageRequest) -> Iterator[tuple[str, str]]:
     named = {"start_image": request.start_image, "mask": request.mask}
     named["walk.end_image"] = None if request.walk is None else request.walk.end_image
     for field, input_id in named.items():

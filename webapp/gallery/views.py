@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from genworkers import contract
+from genworkers.contract.base import KINDS
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
@@ -32,7 +32,7 @@ def gallery(request: HttpRequest, slug: str) -> HttpResponse:
     """The wall, newest first; `?part=tiles` gives one more page of tiles, `?part=wall` a wall newly filtered."""
     workspace = current.enter_by_slug(request, person(request), slug)
     kind = request.GET.get("kind", "")
-    kind = kind if kind in contract.KINDS else ""
+    kind = kind if kind in KINDS else ""
     query = request.GET.get("q", "").strip()
     found = selectors.artifacts_of(workspace, kind=kind, query=query)
     page = Paginator(found, NUM_PER_PAGE).get_page(request.GET.get("page"))

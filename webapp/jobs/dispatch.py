@@ -8,7 +8,8 @@ from django.utils import timezone
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
-from genworkers import contract
+from genworkers.contract.base import Kind
+from genworkers.contract.names import GENERATE_TASK_OF_KIND, QUEUE_OF_KIND
 from webapp.celery import app
 from webapp.jobs.line import line_of
 from webapp.jobs.models import Job
@@ -26,14 +27,14 @@ def send_due(kind: str) -> int:
     return send(line_of(kind).due)
 
 
-def has_messages(kind: contract.Kind) -> bool:
+def has_messages(kind: Kind) -> bool:
     """Whether the broker holds undelivered tasks of a kind.
 
     Raises:
         OperationalError: the broker is down.
     """
     with app.connection_for_read() as connection:
-        queue = Queue(contract.QUEUE_OF_KIND[kind], channel=connection.default_channel)
+        queue = Queue(QUEUE_OF_KIND[kind], channel=connection.default_channel)
         num_messages: int = queue.queue_declare().message_count  # type: ignore[union-attr]  # the stubs say str
     return num_messages > 0
 
@@ -52,10 +53,10 @@ def send(jobs: Iterable[Job]) -> int:
             continue
         try:
             app.send_task(
-                contract.GENERATE_TASK_OF_KIND[job.kind],
+                GENERATE_TASK_OF_KIND[job.kind],
                 args=[str(job.id)],
                 task_id=str(job.id),
-                queue=contract.QUEUE_OF_KIND[job.kind],
+                queue=QUEUE_OF_KIND[job.kind],
                 retry=False,
             )
         except OperationalError as error:

@@ -13,7 +13,7 @@ import redis
 import structlog
 from channels.layers import get_channel_layer
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent
 from webapp.jobs import eventlog
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ def group_of(job_id: UUID) -> str:
 def publish(
     job_id: UUID,
     fence: int,
-    events: Sequence[contract.JobEvent],
+    events: Sequence[JobEvent],
     *,
     progress: dict[str, int] | None = None,
     max_events: int = eventlog.MAX_EVENTS,

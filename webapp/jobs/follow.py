@@ -12,7 +12,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
-from genworkers import contract
+from genworkers.contract.events import FINAL_EVENT_KINDS
 from webapp.jobs import eventlog, events
 from webapp.jobs.models import Job
 from webapp.jobs.snapshot import snapshot
@@ -52,10 +52,10 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
             for seq, event_json in found.events:
                 after, event = seq, json.loads(event_json)
                 yield {"type": "event", "seq": seq, "event": event}
-                if event["kind"] in contract.FINAL_EVENT_KINDS:
+                if event["kind"] in FINAL_EVENT_KINDS:
                     return
             if is_quiet and not found.events:
-                if found.newest and json.loads(found.newest)["kind"] in contract.FINAL_EVENT_KINDS:
+                if found.newest and json.loads(found.newest)["kind"] in FINAL_EVENT_KINDS:
                     return  # the watcher has the whole log
                 state = await _snapshot(job_id)
                 if state["finished_at"] and state["last_seq"] <= after:  # ended, and the log never heard of it

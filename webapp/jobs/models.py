@@ -7,7 +7,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from genworkers import contract
+from genworkers.contract.base import KINDS
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.requests import GENERATION_REQUEST
+from genworkers.contract.text import TextRequest
 
 
 class Job(models.Model):
@@ -29,7 +32,7 @@ class Job(models.Model):
     workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="jobs")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="jobs")
     api_key = models.ForeignKey("accounts.ApiKey", on_delete=models.SET_NULL, null=True, related_name="jobs")
-    kind = models.CharField(max_length=8, choices=[(kind, kind) for kind in contract.KINDS])
+    kind = models.CharField(max_length=8, choices=[(kind, kind) for kind in KINDS])
     is_draft = models.BooleanField(default=False, help_text="its pictures are shown to whoever watches and not kept")
     request = models.JSONField(help_text="the contract's model, dumped; seed and style are always filled in")
     prompt = models.TextField()
@@ -80,7 +83,7 @@ class Job(models.Model):
         return self.status in self.OPEN_STATUSES
 
     @property
-    def parsed_request(self) -> contract.TextRequest | contract.ImageRequest:
+    def parsed_request(self) -> TextRequest | ImageRequest:
         """The stored request as the contract's model."""
         payload: dict[str, Any] = self.request
-        return contract.GENERATION_REQUEST.validate_python(payload)
+        return GENERATION_REQUEST.validate_python(payload)

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 
-from genworkers import contract
+from genworkers.contract.base import Kind
 from webapp.accounts.models import User
 from webapp.jobs.line import Line, line_of
 from webapp.jobs.models import Job
@@ -89,7 +89,7 @@ def _recent_run_s(kind: str) -> float | None:
     return mean.total_seconds() if mean is not None else None
 
 
-def unclaimed(kind: contract.Kind) -> QuerySet[Job]:
+def unclaimed(kind: Kind) -> QuerySet[Job]:
     """Queued jobs of a kind that were sent and should have been claimed if their message still existed."""
     sent_before = timezone.now() - CLAIM_TAKES_AT_MOST
     return Job.objects.filter(status=Job.Status.QUEUED, kind=kind, dispatched_at__lt=sent_before).order_by("created_at")

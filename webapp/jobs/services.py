@@ -18,7 +18,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from genworkers import contract
+from genworkers.contract.base import Kind
+from genworkers.contract.events import Blocked, Cancelled, Expired, Failed, Held, JobEvent, Queued, Stored, Succeeded
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.manifests import NetManifest
+from genworkers.contract.text import TextRequest
 from webapp.accounts.models import ApiKey, User
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
@@ -55,7 +59,7 @@ def submit(
     *,
     user: User,
     workspace: Workspace,
-    request: contract.TextRequest | contract.ImageRequest,
+    request: TextRequest | ImageRequest,
     api_key: ApiKey | None = None,
 ) -> Job:
     """Take a checked request in: screen it, write the row, and send it after commit.
@@ -81,7 +85,7 @@ def submit(
             created_by=user,
             api_key=api_key,
             kind=request.kind,
-            is_draft=isinstance(request, contract.ImageRequest) and request.is_draft,
+            is_draft=isinstance(request, ImageRequest) and request.is_draft,
             request=request.model_copy(update={"seed": seed}).model_dump(mode="json"),
             prompt=request.prompt,
             deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
@@ -89,14 +93,14 @@ def submit(
         )
         safety_services.record(job.id, [verdict])
         if job.status == Job.Status.QUEUED:
-            transaction.on_commit(lambda: _tell(job, contract.Queued()), robust=True)
+            transaction.on_commit(lambda: _tell(job, Queued()), robust=True)
             dispatch.after_commit(job.kind)
         else:
-            transaction.on_commit(lambda: _tell(job, contract.Blocked(message=BLOCKED_MESSAGE)), robust=True)
+            transaction.on_commit(lambda: _tell(job, Blocked(message=BLOCKED_MESSAGE)), robust=True)
     return job
 
 
-def _check_room(user: User, kind: contract.Kind) -> None:
+def _check_room(user: User, kind: Kind) -> None:
     own_limit = max(1, settings.MAX_QUEUED_JOBS // 2)  # one person alone does not shut the door for the others
     if selectors.num_queued(kind, user) >= own_limit:
         waiting = f"{own_limit} of your {kind} jobs"
@@ -107,12 +111,12 @@ def _check_room(user: User, kind: contract.Kind) -> None:
     raise AppError("queue_full", 429, f"{waiting} wait already. Try again in a minute.", headers={"Retry-After": "60"})
 
 
-def _fitted(request: contract.TextRequest | contract.ImageRequest) -> contract.TextRequest | contract.ImageRequest:
+def _fitted(request: TextRequest | ImageRequest) -> TextRequest | ImageRequest:
     """The request with the net's first style where it names none; refused where the net cannot serve it."""
     net = catalog.net(request.net)
     if net is None or net.kind != request.kind:
         raise _unknown("net", request.net, [net.name for net in catalog.nets() if net.kind == request.kind])
-    if isinstance(request, contract.ImageRequest):
+    if isinstance(request, ImageRequest):
         _check_abilities(request, net)
         style = request.style or next(iter(net.styles), "")
         for field, value in (("style", style), ("style_mix", request.style_mix)):
@@ -129,7 +133,7 @@ def _fitted(request: contract.TextRequest | contract.ImageRequest) -> contract.T
     return request
 
 
-def _check_abilities(request: contract.ImageRequest, net: contract.NetManifest) -> None:
+def _check_abilities(request: ImageRequest, net: NetManifest) -> None:
     asked: dict[str, object] = {"style_mix": request.style_mix, "negative_prompt": request.negative_prompt.strip()}
     asked |= {"start_image": request.start_image or request.draft_seed is not None, "mask": request.mask}
     asked |= {"map_point": request.map_point, "walk": request.walk, "draft": request.is_draft}
@@ -239,8 +243,8 @@ def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> 
 
 
 def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> None:
-    final: contract.JobEvent = contract.Held(message=HELD_MESSAGE) if is_held else contract.Succeeded()
-    pieces = [contract.Stored(artifact_id=str(artifact.id), index=artifact.index) for artifact in stored]
+    final: JobEvent = Held(message=HELD_MESSAGE) if is_held else Succeeded()
+    pieces = [Stored(artifact_id=str(artifact.id), index=artifact.index) for artifact in stored]
     _tell(claim.job, *pieces, final, fence=claim.fence)
 
 
@@ -269,7 +273,7 @@ def requeue(job: Job, fence: int, *, error_code: str, is_clean: bool = False) ->
         )
         if changed == 0:
             return False
-        queued = contract.Queued(attempt=job.attempt, reason=error_code)
+        queued = Queued(attempt=job.attempt, reason=error_code)
         transaction.on_commit(lambda: _tell(job, queued, fence=fence + 1), robust=True)
         if not is_clean:
             dispatch.after_commit(job.kind)
@@ -306,16 +310,16 @@ def _deadline_message() -> str:
     return f"The job was not done within {settings.DEADLINE_S:.0f} s. Try again when the queue is shorter."
 
 
-def _final_event(outcome: Job.Status, code: str, message: str) -> contract.JobEvent:
+def _final_event(outcome: Job.Status, code: str, message: str) -> JobEvent:
     match outcome:
         case Job.Status.CANCELLED:
-            return contract.Cancelled()
+            return Cancelled()
         case Job.Status.EXPIRED:
-            return contract.Expired()
+            return Expired()
         case Job.Status.BLOCKED:
-            return contract.Blocked(message=message)
+            return Blocked(message=message)
         case Job.Status.FAILED:
-            return contract.Failed(code=code, message=message)
+            return Failed(code=code, message=message)
         case _:
             raise ValueError(f"a job ends as {outcome} only through complete()")
 
@@ -334,7 +338,7 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
     return changed == 1
 
 
-def _tell(job: Job, *messages: contract.JobEvent, fence: int | None = None) -> None:
+def _tell(job: Job, *messages: JobEvent, fence: int | None = None) -> None:
     """Publish, if Redis is there: the row is the truth, and watchers compare with it at every heartbeat."""
     is_hidden = messages[-1].kind in HIDDEN_ENDINGS  # what was shown on the way is not for everybody after all
     max_events = 1 if is_hidden else eventlog.MAX_EVENTS

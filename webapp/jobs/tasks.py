@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from genworkers import contract
+from genworkers.contract.base import KINDS
 from webapp.gallery import uploads
 from webapp.jobs import dispatch, selectors, services
 
@@ -19,7 +19,7 @@ def reap() -> None:
 @shared_task(name="webapp.jobs.sweep_outbox")
 def sweep_outbox() -> None:
     """Send what is due and was never sent, or whose message is lost: sent, not claimed, and in no queue."""
-    for kind in contract.KINDS:
+    for kind in KINDS:
         dispatch.send_due(kind)
         if not dispatch.has_messages(kind):
             dispatch.send(selectors.unclaimed(kind))

@@ -11,7 +11,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 from pydantic import ValidationError
 
-from genworkers import contract
+from genworkers.contract.base import MAX_SEED
+from genworkers.contract.events import FINAL_EVENT_KINDS
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.manifests import NetManifest
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person
 from webapp.catalog import selectors as catalog
@@ -37,7 +40,7 @@ class Draft:
     image: str
 
 
-def draft_net() -> contract.NetManifest | None:
+def draft_net() -> NetManifest | None:
     """The net that draws drafts, if one is installed."""
     return next((net for net in catalog.nets() if net.kind == "image" and "draft" in net.abilities), None)
 
@@ -58,7 +61,7 @@ async def drafts(request: HttpRequest, slug: str) -> HttpResponse:
                         found[event["index"]] = event["image"]
     except TimeoutError:
         await sync_to_async(jobs_services.cancel)(job)
-    shown = [Draft((job.request["seed"] + index) & contract.MAX_SEED, image) for index, image in sorted(found.items())]
+    shown = [Draft((job.request["seed"] + index) & MAX_SEED, image) for index, image in sorted(found.items())]
     context = {"drafts": shown, "problem": "" if shown else _problem(ending)}
     return await sync_to_async(render)(request, "studio/_drafts.html", context)
 
@@ -66,7 +69,7 @@ async def drafts(request: HttpRequest, slug: str) -> HttpResponse:
 def _problem(ending: str) -> str:
     if ending == "blocked":
         return jobs_services.BLOCKED_MESSAGE
-    return "No drafts of this." if ending in contract.FINAL_EVENT_KINDS else BUSY
+    return "No drafts of this." if ending in FINAL_EVENT_KINDS else BUSY
 
 
 def _submit(request: HttpRequest, slug: str) -> Job:
@@ -77,13 +80,13 @@ def _submit(request: HttpRequest, slug: str) -> Job:
         raise not_found("workspace" if workspace is None else "net for drafts")
     _give_up_older(user, workspace)
     try:
-        wish = contract.ImageRequest.model_validate(_wish(request.POST.dict(), net), strict=False)
+        wish = ImageRequest.model_validate(_wish(request.POST.dict(), net), strict=False)
     except ValidationError as error:
         raise invalid_request(error, parameters.allowed_of("image")) from error
     return jobs_services.submit(user=user, workspace=workspace, request=wish)
 
 
-def _wish(posted: Mapping[str, object], net: contract.NetManifest) -> dict[str, object]:
+def _wish(posted: Mapping[str, object], net: NetManifest) -> dict[str, object]:
     """The prompt and the style of the form, as far as the net for drafts knows the style."""
     style = str(posted.get("image-style", ""))
     return {

@@ -13,7 +13,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from genworkers import contract
+from genworkers.contract.manifests import NetManifest
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
@@ -37,7 +37,7 @@ STILL = "image/png"
 ATLAS_PART = "map"
 
 
-def walking_nets() -> list[contract.NetManifest]:
+def walking_nets() -> list[NetManifest]:
     """The nets that have a latent space to walk in."""
     return [net for net in catalog.nets() if net.kind == "image" and ABILITY in net.abilities]
 
@@ -60,7 +60,7 @@ def drift(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, user, workspace, form, newest)
 
 
-def _newest(user: User, workspace: Workspace, net: contract.NetManifest) -> Job | None:
+def _newest(user: User, workspace: Workspace, net: NetManifest) -> Job | None:
     return jobs.jobs_of(workspace).filter(created_by=user, kind="image", request__net=net.name).first()
 
 
@@ -106,7 +106,7 @@ def _page(
     return render(request, "studio/drift.html", _context(user, workspace, form) | stage, status=status)
 
 
-def _create(request: HttpRequest, user: User, workspace: Workspace, net: contract.NetManifest) -> HttpResponse:
+def _create(request: HttpRequest, user: User, workspace: Workspace, net: NetManifest) -> HttpResponse:
     is_fragment = request.headers.get("HX-Request") == "true"
     form = walk_form.typed(net, {name: str(value) for name, value in request.POST.items()})
     try:

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from genworkers import contract
+from genworkers.contract.base import MAX_SEED, Kind
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.requests import API_ONLY_FIELDS
+from genworkers.contract.text import TextRequest
 from webapp import errors
 
-REQUEST_OF_KIND: dict[contract.Kind, type[contract.TextRequest] | type[contract.ImageRequest]] = {
-    "text": contract.TextRequest,
-    "image": contract.ImageRequest,
+REQUEST_OF_KIND: dict[Kind, type[TextRequest] | type[ImageRequest]] = {
+    "text": TextRequest,
+    "image": ImageRequest,
 }
 APART = ("kind", "prompt", "net")  # they stand in the bar itself
 IN_BAR = ("preset", "style", "strength")  # so do these of a picture
 # Posted without a field to type into: what a picture begins with, which the bar shows as a chip.
 HIDDEN = ("start_image", "mask", "draft_seed")
-# What a net must be able to do, by contract.ABILITIES_OF_FAMILY, for a field to mean anything.
+# What a net must be able to do, by ABILITIES_OF_FAMILY, for a field to mean anything.
 ABILITY_OF_FIELD = {
     "preset": "steps",
     "num_steps": "steps",
@@ -66,18 +69,18 @@ class Parameter:
         return self.value.startswith("#")
 
 
-def schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
+def schema_of(kind: Kind) -> dict[str, dict[str, Any]]:
     """Field name to JSON Schema, in the contract's order; what only the API offers is not among them."""
-    return {name: schema for name, schema in _whole_schema_of(kind).items() if name not in contract.API_ONLY_FIELDS}
+    return {name: schema for name, schema in _whole_schema_of(kind).items() if name not in API_ONLY_FIELDS}
 
 
-def hidden_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
+def hidden_schema_of(kind: Kind) -> dict[str, dict[str, Any]]:
     """The same for what the form posts without a field to type into."""
     return {name: schema for name, schema in _whole_schema_of(kind).items() if name in HIDDEN}
 
 
 @cache
-def _whole_schema_of(kind: contract.Kind) -> dict[str, dict[str, Any]]:
+def _whole_schema_of(kind: Kind) -> dict[str, dict[str, Any]]:
     properties: dict[str, dict[str, Any]] = REQUEST_OF_KIND[kind].model_json_schema()["properties"]
     return {name: _without_null(schema) for name, schema in properties.items()}
 
@@ -95,10 +98,10 @@ def html_name(kind: str, name: str) -> str:
     return name if name in ("kind", "prompt") else f"{kind}-{name}"
 
 
-def allowed_of(kind: contract.Kind) -> dict[str, str]:
+def allowed_of(kind: Kind) -> dict[str, str]:
     """Field name to its allowed range in words, as error messages say it, with the seed's long number written short."""
     allowed = errors.allowed_of(REQUEST_OF_KIND[kind])
-    return {name: words.replace(str(contract.MAX_SEED), "2⁶³ − 1") for name, words in allowed.items()}
+    return {name: words.replace(str(MAX_SEED), "2⁶³ − 1") for name, words in allowed.items()}
 
 
 def control_of(schema: Mapping[str, Any]) -> str:
@@ -122,14 +125,14 @@ def written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def posted_text(kind: contract.Kind, name: str, schema: Mapping[str, Any], posted: Mapping[str, str]) -> str:
+def posted_text(kind: Kind, name: str, schema: Mapping[str, Any], posted: Mapping[str, str]) -> str:
     """What a form said of one field; of a colour, the one that was picked where it says COLOUR."""
     field = html_name(kind, name)
     text = posted.get(field, "")
     return posted.get(field + PICKED, "") if text == COLOUR and control_of(schema) == "colour" else text
 
 
-def parse(kind: contract.Kind, posted: Mapping[str, str]) -> dict[str, Any]:
+def parse(kind: Kind, posted: Mapping[str, str]) -> dict[str, Any]:
     """What a form said, as input for the contract's check; fields left empty take the contract's default."""
     schemas = schema_of(kind) | hidden_schema_of(kind)
     data: dict[str, Any] = {"kind": kind, "prompt": posted.get("prompt", "").replace("\r\n", "\n")}

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.http import QueryDict
 
-from genworkers import contract
+from genworkers.contract.base import KINDS, Kind
+from genworkers.contract.manifests import NetManifest
 from webapp.accounts.models import User
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
@@ -41,12 +42,12 @@ WORDS_OF_CODE = dict.fromkeys(
 class KindForm:
     """The fields of one kind: `in_bar` by name, the others in order; `start` is what a picture begins with."""
 
-    kind: contract.Kind
+    kind: Kind
     prompt: str
     placeholder: str
     max_prompt_chars: int
     net: Parameter
-    nets: Sequence[contract.NetManifest]
+    nets: Sequence[NetManifest]
     in_bar: Mapping[str, Parameter]
     parameters: Sequence[Parameter]
     notices: Sequence[str]
@@ -63,7 +64,7 @@ class PromptBar:
     """Everything the template reads."""
 
     may_generate: bool
-    kind: contract.Kind
+    kind: Kind
     forms: Sequence[KindForm]
     is_open: bool = False
     opens_editor: bool = False
@@ -93,7 +94,7 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
     newest = latest.first()
     kind = _kind(recalled.get("kind", newest.kind if newest else "text"))
     forms = []
-    for each in contract.KINDS:
+    for each in KINDS:
         requests = (job.request for job in latest.filter(kind=each)[:NUM_LOOKED_BACK])
         # What the drift page asked for was not written here.
         last: dict[str, Any] = next((one for one in requests if not one.get("walk") and not one.get("map_point")), {})
@@ -110,7 +111,7 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
 
 def accepted(posted: QueryDict, workspace: Workspace) -> PromptBar:
     """The bar after a request that was taken: just as it was typed, ready for the next."""
-    forms = [_typed_form(kind, posted, {}, workspace) for kind in contract.KINDS]
+    forms = [_typed_form(kind, posted, {}, workspace) for kind in KINDS]
     return PromptBar(True, _kind(posted.get("kind")), forms)
 
 
@@ -127,7 +128,7 @@ def refused(posted: QueryDict, error: AppError, workspace: Workspace) -> PromptB
     return PromptBar(
         may_generate=True,
         kind=kind,
-        forms=[_typed_form(each, posted, problems if each == kind else {}, workspace) for each in contract.KINDS],
+        forms=[_typed_form(each, posted, problems if each == kind else {}, workspace) for each in KINDS],
         is_open=bool(in_more),
         error=AppError(error.code, error.http_status, strange or error.message) if strange or not problems else None,
         prompt_error=problems.get("prompt"),
@@ -135,9 +136,7 @@ def refused(posted: QueryDict, error: AppError, workspace: Workspace) -> PromptB
     )
 
 
-def _typed_form(
-    kind: contract.Kind, posted: QueryDict, problems: Mapping[str, FieldError], workspace: Workspace
-) -> KindForm:
+def _typed_form(kind: Kind, posted: QueryDict, problems: Mapping[str, FieldError], workspace: Workspace) -> KindForm:
     fields = parameters.schema_of(kind) | parameters.hidden_schema_of(kind)
     texts = {name: str(value) for name, value in posted.items()}
     values = {
@@ -147,8 +146,8 @@ def _typed_form(
     return _form(kind, values, problems, start_picture.as_given(values, workspace, error))
 
 
-def _kind(text: str | None) -> contract.Kind:
-    return next((kind for kind in contract.KINDS if kind == text), "text")
+def _kind(text: str | None) -> Kind:
+    return next((kind for kind in KINDS if kind == text), "text")
 
 
 def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
@@ -169,7 +168,7 @@ def _field_error(problem: Mapping[str, Any], posted: QueryDict) -> FieldError:
     return FieldError(f"{text}; allowed: {allowed}." if allowed else f"{text}.", code)
 
 
-def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str, FieldError], start: Start) -> KindForm:
+def _form(kind: Kind, values: Mapping[str, str], problems: Mapping[str, FieldError], start: Start) -> KindForm:
     schemas = parameters.schema_of(kind)
     nets = [net for net in catalog.nets() if net.kind == kind]
     choices_of = _installed(nets)
@@ -193,7 +192,7 @@ def _form(kind: contract.Kind, values: Mapping[str, str], problems: Mapping[str,
     )
 
 
-def _installed(nets: Sequence[contract.NetManifest]) -> dict[str, dict[str, list[tuple[str, str]]]]:
+def _installed(nets: Sequence[NetManifest]) -> dict[str, dict[str, list[tuple[str, str]]]]:
     """What is there to choose from, by field and by group: nets, styles, and the adapters of each net."""
     adapters = {"": [("", "None")]}
     for net in nets:
@@ -209,12 +208,12 @@ def _installed(nets: Sequence[contract.NetManifest]) -> dict[str, dict[str, list
     }
 
 
-def _net_title(net: contract.NetManifest) -> str:
+def _net_title(net: NetManifest) -> str:
     return f"{net.title}, {net.context_tokens:,} tokens" if net.context_tokens else net.title
 
 
 def _parameter(
-    kind: contract.Kind,
+    kind: Kind,
     name: str,
     schema: Mapping[str, Any],
     values: Mapping[str, str],

@@ -10,7 +10,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 from pydantic import ValidationError
 
-from genworkers import contract
+from genworkers.contract.base import Kind
+from genworkers.contract.names import MAX_BODY_BYTES
+from genworkers.contract.requests import GENERATION_REQUEST
+from genworkers.contract.text import MAX_PROMPT_CHARS
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.errors import AppError, invalid_request
@@ -26,7 +29,7 @@ from webapp.workspaces.models import Workspace
 from webapp.workspaces.selectors import workspaces_of
 
 NUM_RECENT = 12
-SAMPLES: list[tuple[contract.Kind, str]] = [
+SAMPLES: list[tuple[Kind, str]] = [
     ("text", "Write a story about a brave little boat."),
     ("image", "a red apple"),
     ("text", "Write a scene about two friends who find a map."),
@@ -107,11 +110,11 @@ def _create(request: HttpRequest, user: User, workspace: Workspace) -> HttpRespo
 
 
 def _submit(posted: QueryDict, user: User, workspace: Workspace) -> Job:
-    kind: contract.Kind = "image" if posted.get("kind") == "image" else "text"
+    kind: Kind = "image" if posted.get("kind") == "image" else "text"
     texts = {name: str(value) for name, value in posted.items()}
     data = parameters.parse(kind, texts) | {"kind": posted.get("kind", kind)}
     try:
-        wish = contract.GENERATION_REQUEST.validate_python(data, strict=False)
+        wish = GENERATION_REQUEST.validate_python(data, strict=False)
     except ValidationError as error:
         raise invalid_request(error, parameters.allowed_of(kind)) from error
     return jobs_services.submit(user=user, workspace=workspace, request=wish)
@@ -129,8 +132,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     error = AppError(
         "body_too_large",
         413,
-        f"That is too much text: a request may have {contract.MAX_BODY_BYTES:,} bytes, "
-        f"a prompt {contract.MAX_PROMPT_CHARS:,} characters. Shorten it and try again.",
+        f"That is too much text: a request may have {MAX_BODY_BYTES:,} bytes, "
+        f"a prompt {MAX_PROMPT_CHARS:,} characters. Shorten it and try again.",
     )
     template = "_error.html" if request.headers.get("HX-Request") == "true" else "error.html"
     return render(request, template, {"error": error}, status=413)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest, Walk
+from genworkers.contract.manifests import NetManifest
 from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request
 from webapp.studio import parameters
 from webapp.studio.parameters import COLOUR, PICKED, FieldError, written
@@ -43,7 +44,7 @@ DEFAULTS = {
     "is_loop": "on",
 } | {
     name: written(model.model_fields[name].get_default())
-    for model, names in ((contract.Walk, OF_WALK), (contract.ImageRequest, OF_PICTURE))
+    for model, names in ((Walk, OF_WALK), (ImageRequest, OF_PICTURE))
     for name in names
 }
 
@@ -76,7 +77,7 @@ class End:
 class WalkForm:
     """Everything that was typed, by the form's own names, and what is wrong with it."""
 
-    net: contract.NetManifest
+    net: NetManifest
     values: Mapping[str, str]
     errors: Mapping[str, FieldError] = field(default_factory=dict)
     error: AppError | None = None
@@ -86,8 +87,8 @@ class WalkForm:
         """The fields that stand apart from the two ends, by name."""
         made = {}
         for model, names, allowed in (
-            (contract.Walk, OF_WALK, allowed_of(contract.Walk)),
-            (contract.ImageRequest, OF_PICTURE, parameters.allowed_of("image")),
+            (Walk, OF_WALK, allowed_of(Walk)),
+            (ImageRequest, OF_PICTURE, parameters.allowed_of("image")),
         ):
             for name in names:
                 info = model.model_fields[name]
@@ -137,7 +138,7 @@ class WalkForm:
     def _end(self, which: str) -> End:
         return End(which, self.values[which], *(self._field(f"{which}_{name}") for name in OF_END))
 
-    def request(self, prompt_of: Callable[[str], str]) -> contract.ImageRequest:
+    def request(self, prompt_of: Callable[[str], str]) -> ImageRequest:
         """What was asked for: a walk, or the picture at the point of the map.
 
         Args:
@@ -156,11 +157,9 @@ class WalkForm:
         missing = self._missing(is_picture)
         if missing:
             raise invalid_fields(missing)
-        allowed = parameters.allowed_of("image") | {
-            f"walk.{name}": words for name, words in allowed_of(contract.Walk).items()
-        }
+        allowed = parameters.allowed_of("image") | {f"walk.{name}": words for name, words in allowed_of(Walk).items()}
         try:
-            return contract.ImageRequest.model_validate(wish, strict=False)
+            return ImageRequest.model_validate(wish, strict=False)
         except ValidationError as error:
             raise invalid_request(error, allowed) from error
 
@@ -245,13 +244,13 @@ class WalkForm:
         return FieldError(f"{text}; allowed: {allowed}." if allowed else f"{text}.", code)
 
 
-def typed(net: contract.NetManifest, posted: Mapping[str, str]) -> WalkForm:
+def typed(net: NetManifest, posted: Mapping[str, str]) -> WalkForm:
     """What a form said; a box that is not ticked is not posted."""
     is_loop = posted.get("is_loop", "")
     return WalkForm(net, DEFAULTS | _first_direction(net) | dict(posted) | {"is_loop": is_loop})
 
 
-def restored(net: contract.NetManifest, request: Mapping[str, Any], *, start: str = "") -> WalkForm:
+def restored(net: NetManifest, request: Mapping[str, Any], *, start: str = "") -> WalkForm:
     """The form as the last request of the person left it; `start` is the id of a picture to begin with instead."""
     values = DEFAULTS | _first_direction(net)
     walk = request.get("walk") or {}
@@ -273,7 +272,7 @@ def _end_values(which: str, prompt: str | None, picture: str | None, point: list
     return {which: WORDS, f"{which}_prompt": prompt} if prompt else {}
 
 
-def _first_direction(net: contract.NetManifest) -> dict[str, str]:
+def _first_direction(net: NetManifest) -> dict[str, str]:
     return {"direction": next(iter(net.directions), "")}
 
 

@@ -10,7 +10,7 @@ from genworkers.codecs import chat_template
 from genworkers.codecs.chat_format import ChatFormat
 from genworkers.codecs.chat_template import ChatTemplate, ChatTemplateError
 from genworkers.codecs.text_bpe import TextCodec
-from genworkers.contract import Message
+from genworkers.contract.text import Message
 from tests.genworkers.tiny_decoder import tiny_codec
 
 USER = {"role": "user", "content": "Hello <b>"}

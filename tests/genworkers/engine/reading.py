@@ -2,7 +2,7 @@
 
 import time
 
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.text_engine import NetStats, TextEngine
 from genworkers.engine.ticket import Ticket

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from genworkers.contract import TextRequest, TokenLogprob
+from genworkers.contract.events import TokenLogprob
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.text_engine import TextEngine

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest, Walk
+from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.drift import DriftPainter, DriftPicture, there_and_back
 from genworkers.engine.errors import EngineError
 from genworkers.engine.painter import PREVIEW_PX, Inputs

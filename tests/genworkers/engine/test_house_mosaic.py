@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
 

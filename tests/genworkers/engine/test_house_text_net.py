@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genworkers.checkpoints import CARD, MANIFEST, load_manifest, read_part
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.loading import Checkpoints
 from genworkers.engine.text_engine import TextEngine

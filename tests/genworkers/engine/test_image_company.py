@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest, Walk
+from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.image_engine import ImageEngine, ImageItem, ImageResult, WalkResult
 from genworkers.engine.painter import Inputs, Painter
 from genworkers.engine.ticket import Ticket

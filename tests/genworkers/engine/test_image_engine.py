@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genworkers.checkpoints import CheckpointError, CheckpointFacts, save
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine, ImageItem, ImageResult, ImageStep
 from genworkers.engine.image_loading import load_image_engine

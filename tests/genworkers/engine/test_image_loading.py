@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genworkers.checkpoints import CheckpointError, load_manifest
-from genworkers.contract import ImageRequest, Unlikeness
+from genworkers.contract.image import ImageRequest, Unlikeness
 from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.image_loading import load_image_engine
 from tests.genworkers.tiny_latents import write_drift, write_spark

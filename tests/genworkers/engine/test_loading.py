@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from genworkers.checkpoints import CheckpointFacts, save, sha256_of
-from genworkers.contract import NetManifest
+from genworkers.contract.manifests import NetManifest
 from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loading import Checkpoints, cache_size

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from genworkers.checkpoints import CheckpointFacts, save
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.loading import Checkpoints
 from genworkers.engine.text_engine import TextEngine

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract import ImageRequest
+from genworkers.contract.image import ImageRequest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.errors import EngineError
 from genworkers.engine.mosaic import MosaicPainter, MosaicPicture

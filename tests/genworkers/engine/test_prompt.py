@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genworkers.contract import Message, TextRequest
+from genworkers.contract.text import Message, TextRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.prompt import prompt_ids
 from tests.genworkers.engine.reading import request

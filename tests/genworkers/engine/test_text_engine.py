@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genworkers.contract import TextRequest
+from genworkers.contract.text import TextRequest
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.errors import EngineError
 from genworkers.engine.text_engine import TextEngine

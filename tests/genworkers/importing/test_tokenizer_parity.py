@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from genworkers.codecs.text_bpe import TextCodec, TextDecoder
-from genworkers.contract import Message
+from genworkers.contract.text import Message
 from genworkers.importing.foreign_tokenizer import read_codec
 from genworkers.importing.source_folder import SourceFolder
 from tests.genworkers.importing.foreign import TEMPLATE_OF, make_tokenizer, save_tokenizer

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from genworkers.checkpoints import NET_PART, TOKENIZER_PART, CheckpointFacts, load_manifest, save
-from genworkers.contract import AdapterManifest
+from genworkers.contract.manifests import AdapterManifest
 from genworkers.nets.decoder import Decoder, DecoderConfig
 from genworkers.training.lora import LoraConfig, add_low_rank, merge_low_rank
 from genworkers.training.lora_data import LoraDataError, read_examples

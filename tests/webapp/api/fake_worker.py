@@ -7,20 +7,20 @@ from typing import Any
 
 from django.db import connection
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent, Started, TextPiece, TokenLogprob
 from webapp.jobs import events, services
 from webapp.jobs.models import Job
 
-Script = Sequence[contract.JobEvent]
+Script = Sequence[JobEvent]
 Ending = Callable[[services.Claim], object]
 WAIT_S = 10.0
 
 
 def piece(
-    text: str, num_tokens: int, *, index: int = 0, ends: str = "", logprobs: Sequence[contract.TokenLogprob] = ()
-) -> contract.TextPiece:
+    text: str, num_tokens: int, *, index: int = 0, ends: str = "", logprobs: Sequence[TokenLogprob] = ()
+) -> TextPiece:
     """One piece of a text whose prompt had seven tokens."""
-    return contract.TextPiece(
+    return TextPiece(
         index=index,
         text=text,
         num_tokens=num_tokens,
@@ -65,7 +65,7 @@ def work_now(*runs: tuple[Script, Ending]) -> Job:
     for script, end in runs:
         claim = services.claim(_wait_for(Job.Status.QUEUED).id, worker="fake")
         assert claim is not None
-        events.publish(claim.job.id, claim.fence, [contract.Started(attempt=claim.job.attempt, num_steps=1, seed=1)])
+        events.publish(claim.job.id, claim.fence, [Started(attempt=claim.job.attempt, num_steps=1, seed=1)])
         for event in script:
             events.publish(claim.job.id, claim.fence, [event])
         end(claim)

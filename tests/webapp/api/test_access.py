@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from genworkers import contract
 from genworkers.codecs.image_bytes import to_png
+from genworkers.contract.events import Succeeded
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from tests.webapp.api.callers import bearer, keyed, signed_in
 from webapp.accounts import services
@@ -61,7 +61,7 @@ def places(studio: Membership) -> dict[str, Any]:
     artifact = ArtifactFactory.create(owner=studio)
     for role in ("thumbnail", "sidecar"):
         artifact.files.create(role=role, sha256="e" * 64, media_type="image/webp", num_bytes=1)
-    eventlog.append(artifact.job_id, 1, [contract.Succeeded().model_dump_json()])
+    eventlog.append(artifact.job_id, 1, [Succeeded().model_dump_json()])
     job = JobFactory.create(workspace=studio.workspace, created_by=studio.user)
     upload = uploads.keep_clean(studio.workspace, studio.user, CleanPicture(PNG, 1, 1))
     return {"job": job.id, "ended": artifact.job_id, "artifact": artifact.id, "upload": upload.id}

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from genworkers import contract
+from genworkers.contract.names import MAX_BODY_BYTES
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed
 from webapp.api import urls
@@ -168,12 +168,12 @@ def test_an_empty_body_is_refused(api: Client) -> None:
     assert (found["field"], found["code"]) == ("body", "missing")
 
 
-@pytest.mark.parametrize("num_bytes", [contract.MAX_BODY_BYTES + 1, 1_000_000])
+@pytest.mark.parametrize("num_bytes", [MAX_BODY_BYTES + 1, 1_000_000])
 def test_a_body_that_is_too_large_is_refused(api: Client, num_bytes: int) -> None:
     before = all_rows()
     body = json.dumps(TEXT | {"prompt": ""})
     problem = assert_problem(post(api, body.replace('""', f'"{"x" * (num_bytes - len(body))}"')), 413, "body_too_large")
-    assert str(contract.MAX_BODY_BYTES) in problem["detail"]
+    assert str(MAX_BODY_BYTES) in problem["detail"]
     assert all_rows() == before
 
 

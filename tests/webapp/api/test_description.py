@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 from webapp.api.problems import MEDIA_TYPE
 
 DOCS = "/api/v1/docs"
@@ -32,7 +33,7 @@ def operations(description: Any) -> dict[str, Any]:
 
 def test_the_requests_are_the_contracts_own(description: Any) -> None:
     schemas = description["components"]["schemas"]
-    for model in (contract.TextRequest, contract.ImageRequest):
+    for model in (TextRequest, ImageRequest):
         assert schemas[model.__name__]["properties"].keys() == model.model_fields.keys()
         assert schemas[model.__name__]["additionalProperties"] is False
     assert schemas["TextRequest"]["properties"]["max_tokens"]["maximum"] == 8192

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent, Queued, Succeeded, TextPiece
 from tests.factories import JobFactory, MembershipFactory
 from tests.webapp.api.callers import AsyncCaller
 from webapp.jobs import eventlog, events, services
@@ -47,12 +47,12 @@ async def closed_connections() -> AsyncIterator[None]:
     await sync_to_async(connections.close_all)()
 
 
-async def publish(job: Job, *messages: contract.JobEvent) -> None:
+async def publish(job: Job, *messages: JobEvent) -> None:
     await sync_to_async(events.publish)(job.id, 1, messages)
 
 
-def piece(number: int) -> contract.TextPiece:
-    return contract.TextPiece(text=f"w{number}\n\n", num_tokens=number)
+def piece(number: int) -> TextPiece:
+    return TextPiece(text=f"w{number}\n\n", num_tokens=number)
 
 
 async def listen(stream: AsyncIterator[bytes]) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def ids(messages: list[dict[str, Any]]) -> list[int]:
 
 
 async def test_the_stream_carries_the_log_and_ends_with_the_job(api: AsyncCaller, job: Job) -> None:
-    await publish(job, contract.Queued(), piece(1), contract.Succeeded())
+    await publish(job, Queued(), piece(1), Succeeded())
     messages = await follow(api, job)
     assert ids(messages) == [1, 2, 3]
     assert [message["event"] for message in messages] == ["queued", "text", "succeeded"]
@@ -93,14 +93,14 @@ async def test_what_happens_later_comes_in_the_same_stream(api: AsyncCaller, job
         for number in range(1, 30):
             await publish(job, piece(number))
             await asyncio.sleep(0.005)
-        await publish(job, contract.Succeeded())
+        await publish(job, Succeeded())
 
     messages, _ = await asyncio.gather(follow(api, job), work())
     assert ids(messages) == list(range(1, 31))
 
 
 async def test_a_listener_resumes_after_what_it_has(api: AsyncCaller, job: Job) -> None:
-    await publish(job, contract.Queued(), piece(1), piece(2), contract.Succeeded())
+    await publish(job, Queued(), piece(1), piece(2), Succeeded())
     assert ids(await follow(api, job, "?after=2")) == [3, 4]
     assert ids(await follow(api, job, **{"Last-Event-ID": "3"})) == [4]
     assert ids(await follow(api, job, "?after=1", **{"Last-Event-ID": "3"})) == [4]
@@ -124,7 +124,7 @@ async def test_a_lost_log_is_replaced_by_the_snapshot(api: AsyncCaller, owner: M
 
 async def test_a_listener_who_has_seen_the_end_is_sent_away(api: AsyncCaller, owner: Membership) -> None:
     job = await sync_to_async(JobFactory.create)(workspace=owner.workspace, created_by=owner.user, status="succeeded")
-    await publish(job, contract.Queued(), contract.Succeeded())
+    await publish(job, Queued(), Succeeded())
     response = await api.get(f"/api/v1/jobs/{job.id}/events", **{"Last-Event-ID": "2"})
     assert response.status_code == 204
 

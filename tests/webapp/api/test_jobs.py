@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.text import TextRequest
 from tests.factories import BlockedTermFactory, JobFactory, MembershipFactory
 from tests.webapp.api.callers import keyed, signed_in
 from webapp.api.idempotency import KEEP
@@ -42,7 +42,7 @@ def test_a_job_is_accepted_with_its_address(api: Client, owner: Membership) -> N
     assert response["Location"].endswith(f"/api/v1/jobs/{body['id']}")
     assert (body["status"], body["workspace"], body["position"]) == ("queued", "studio", 1)
     assert body["request"]["seed"] == 7
-    assert body["request"]["max_tokens"] == contract.TextRequest.model_fields["max_tokens"].default
+    assert body["request"]["max_tokens"] == TextRequest.model_fields["max_tokens"].default
     job = Job.objects.get()
     assert (str(job.id), job.workspace, job.created_by) == (body["id"], owner.workspace, owner.user)
     assert job.api_key is not None

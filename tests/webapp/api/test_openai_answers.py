@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.db import connections
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent, TokenLogprob
 from tests.factories import ArtifactFactory, BlockedTermFactory, MembershipFactory
 from tests.webapp.api.callers import AsyncCaller
 from tests.webapp.api.fake_worker import block, fail, go_on, job_in, lose, piece, succeed, work
@@ -27,8 +27,8 @@ CHAT = {"model": NET, "messages": [{"role": "user", "content": "a boat"}], "seed
 RAW = {"model": NET, "prompt": "Once", "seed": 7}
 WORDS = [piece("Once ", 1), piece("upon a time.", 4, ends="stop")]
 LOGPROBS = [
-    contract.TokenLogprob(token="On", logprob=-0.5, top=[("On", -0.5), ("The", -1.0)]),
-    contract.TokenLogprob(token="ce", logprob=-0.25, top=[("ce", -0.25)]),
+    TokenLogprob(token="On", logprob=-0.5, top=[("On", -0.5), ("The", -1.0)]),
+    TokenLogprob(token="ce", logprob=-0.25, top=[("ce", -0.25)]),
 ]
 
 
@@ -168,7 +168,7 @@ LOST = ([piece("Once upon ", 2, logprobs=LOGPROBS)], lose)
 
 
 async def test_a_second_worker_repeats_nothing_in_the_stream(api: AsyncCaller) -> None:
-    words: list[contract.JobEvent] = [
+    words: list[JobEvent] = [
         piece("Once", 1, logprobs=LOGPROBS[:1]),
         piece(" upon a time", 4, logprobs=LOGPROBS[1:] * 3),
         piece(".", 5, ends="stop"),

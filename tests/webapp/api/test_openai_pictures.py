@@ -16,7 +16,8 @@ from django.db import connections
 from django.test import AsyncClient, Client
 from PIL import Image
 
-from genworkers import contract
+from genworkers.contract.events import Preview
+from genworkers.contract.image import ImageRequest
 from tests.factories import BlockedTermFactory, MembershipFactory
 from tests.webapp.api.callers import bearer, keyed
 from tests.webapp.api.fake_worker import Ending, block, fail, work
@@ -73,9 +74,9 @@ def png(image: Image.Image, name: str = "a.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, file_of(image), content_type="image/png")
 
 
-def preview(step: int, num_steps: int = 12, index: int = 0) -> contract.Preview:
+def preview(step: int, num_steps: int = 12, index: int = 0) -> Preview:
     small = b64encode(encoded(PICTURE.resize((64, 64)), "WEBP")).decode()
-    return contract.Preview(
+    return Preview(
         index=index,
         step=step,
         num_steps=num_steps,
@@ -355,7 +356,7 @@ def test_a_copy_of_a_walk_or_of_anothers_picture_brings_no_words(owner: Membersh
         created_by=stranger.user,
         kind="image",
         prompt="secret",
-        request=contract.ImageRequest(prompt="secret", seed=1).model_dump(mode="json"),
+        request=ImageRequest(prompt="secret", seed=1).model_dump(mode="json"),
         deadline_at="2030-01-01T00:00:00Z",
     )
     draft = draft_of(job)

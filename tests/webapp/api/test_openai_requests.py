@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.names import MAX_BODY_BYTES
+from genworkers.contract.text import TextRequest
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed
 from webapp.api.openai.bodies import ChatBody, CompletionBody
@@ -33,11 +34,11 @@ def api(owner: Membership) -> Client:
     return keyed(owner)
 
 
-def chat(**fields: Any) -> contract.TextRequest:
+def chat(**fields: Any) -> TextRequest:
     return chat_call(ChatBody.model_validate(CHAT | fields)).request
 
 
-def raw(**fields: Any) -> contract.TextRequest:
+def raw(**fields: Any) -> TextRequest:
     return completion_call(CompletionBody.model_validate(RAW | fields)).request
 
 
@@ -216,7 +217,7 @@ def test_a_body_that_is_no_object_is_refused(api: Client, body: str) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused(api: Client) -> None:
-    status, error = refused(api, "completions", RAW | {"user": "x" * contract.MAX_BODY_BYTES})
+    status, error = refused(api, "completions", RAW | {"user": "x" * MAX_BODY_BYTES})
     assert (status, error["code"]) == (413, "body_too_large")
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import signed_in
 from tests.webapp.gallery.drafts import draft_of, job_of
@@ -41,7 +41,7 @@ def kept_picture(member: Membership, **changes: Any) -> Artifact:
 
 
 def refusal(member: Membership, **fields: Any) -> AppError:
-    request = contract.ImageRequest(prompt="a red apple", **fields)
+    request = ImageRequest(prompt="a red apple", **fields)
     with pytest.raises(AppError) as refused:
         jobs_services.submit(user=member.user, workspace=member.workspace, request=request)
     return refused.value
@@ -102,7 +102,7 @@ def test_a_picture_of_the_gallery_can_be_an_input(member: Membership) -> None:
     artifact = kept_picture(member)
     data = uploads.input_bytes(member.workspace.id, str(artifact.id))
     assert Image.open(io.BytesIO(data)).size == (512, 512)
-    request = contract.ImageRequest(prompt="a red apple", start_image=str(artifact.id))
+    request = ImageRequest(prompt="a red apple", start_image=str(artifact.id))
     uploads.check_inputs(request, member.workspace)
 
 
@@ -130,13 +130,13 @@ def test_a_mask_must_be_an_upload_of_the_start_pictures_size(member: Membership)
         "allowed": "60 x 40 px",
     }
     assert refusal(member, start_image=str(other.id), mask=str(other.id)).code == "input_unknown"
-    fitting = contract.ImageRequest(prompt="a red apple", start_image=str(start.id), mask=str(start.id))
+    fitting = ImageRequest(prompt="a red apple", start_image=str(start.id), mask=str(start.id))
     uploads.check_inputs(fitting, member.workspace)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_every_strength_from_0_to_1_is_taken(member: Membership, strength: float) -> None:
-    request = contract.ImageRequest(prompt="a", start_image=str(kept(member).id), strength=strength)
+    request = ImageRequest(prompt="a", start_image=str(kept(member).id), strength=strength)
     assert jobs_services.submit(user=member.user, workspace=member.workspace, request=request).status == "queued"
 
 

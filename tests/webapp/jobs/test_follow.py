@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.events import Held, JobEvent, Queued, Succeeded, TextPiece
 from tests.factories import JobFactory, MembershipFactory
 from webapp.accounts.models import User
 from webapp.asgi import application
@@ -22,11 +22,11 @@ from webapp.jobs.models import Job
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def piece(number: int) -> contract.TextPiece:
-    return contract.TextPiece(text=f"w{number} ", num_tokens=number)
+def piece(number: int) -> TextPiece:
+    return TextPiece(text=f"w{number} ", num_tokens=number)
 
 
-async def publish(job: Job, *messages: contract.JobEvent, fence: int = 0) -> None:
+async def publish(job: Job, *messages: JobEvent, fence: int = 0) -> None:
     await sync_to_async(events.publish)(job.id, fence, messages)
 
 
@@ -45,7 +45,7 @@ def seqs(messages: list[dict[str, Any]]) -> list[int]:
 
 async def test_a_late_watcher_gets_the_whole_log() -> None:
     job = await new_job()
-    await publish(job, contract.Queued(), piece(1), piece(2), contract.Succeeded())
+    await publish(job, Queued(), piece(1), piece(2), Succeeded())
     messages = await collect(follow.follow(job.id, 0))
     assert seqs(messages) == [1, 2, 3, 4]
     assert messages[-1]["event"] == {"kind": "succeeded"}
@@ -53,7 +53,7 @@ async def test_a_late_watcher_gets_the_whole_log() -> None:
 
 async def test_a_watcher_who_comes_back_gets_what_it_missed() -> None:
     job = await new_job()
-    await publish(job, contract.Queued(), piece(1), piece(2), contract.Succeeded())
+    await publish(job, Queued(), piece(1), piece(2), Succeeded())
     assert seqs(await collect(follow.follow(job.id, 2))) == [3, 4]
 
 
@@ -64,7 +64,7 @@ async def test_events_published_while_watchers_join_reach_each_exactly_once() ->
         for number in range(60):
             await publish(job, piece(number))
             await asyncio.sleep(0.002)
-        await publish(job, contract.Succeeded())
+        await publish(job, Succeeded())
 
     async def join_late(number: int) -> list[dict[str, Any]]:
         await asyncio.sleep(number * 0.02)
@@ -81,7 +81,7 @@ async def test_a_lost_wake_is_made_up_for_by_the_heartbeat(monkeypatch: pytest.M
     job = await new_job()
     watching = asyncio.create_task(collect(follow.follow(job.id, 0)))
     await asyncio.sleep(0.2)
-    log_only = [event.model_dump_json() for event in (piece(1), contract.Succeeded())]
+    log_only = [event.model_dump_json() for event in (piece(1), Succeeded())]
     await sync_to_async(eventlog.append)(job.id, 0, log_only)
     messages = await watching
     assert seqs(messages) == [1, 2]
@@ -92,7 +92,7 @@ async def test_a_lost_wake_is_made_up_for_by_the_heartbeat(monkeypatch: pytest.M
 
 async def test_a_watcher_who_has_everything_hears_nothing_more() -> None:
     job = await new_job(status=Job.Status.SUCCEEDED)
-    await publish(job, piece(1), contract.Succeeded())
+    await publish(job, piece(1), Succeeded())
     assert await collect(follow.follow(job.id, 2)) == []
 
 
@@ -100,14 +100,14 @@ async def test_what_a_held_job_showed_on_the_way_is_forgotten() -> None:
     job = await new_job(status=Job.Status.RUNNING)
     await publish(job, piece(1), piece(2))
     await sync_to_async(services.complete)(services.Claim(job, job.fence), [])
-    await sync_to_async(events.publish)(job.id, job.fence, [contract.Held(message="wait")], max_events=1)
+    await sync_to_async(events.publish)(job.id, job.fence, [Held(message="wait")], max_events=1)
     messages = await collect(follow.follow(job.id, 0))
     assert [message["type"] for message in messages] == ["offset_lost"]
 
 
 async def test_a_trimmed_log_says_so_and_sends_a_snapshot(redis_client: Any) -> None:
     job = await new_job(status=Job.Status.SUCCEEDED)
-    await publish(job, *(piece(number) for number in range(1, 9)), contract.Succeeded())
+    await publish(job, *(piece(number) for number in range(1, 9)), Succeeded())
     redis_client.xtrim(f"tessera:job:{job.id}:log", maxlen=3, approximate=False)
     (message,) = await collect(follow.follow(job.id, 2))
     assert (message["type"], message["seq"]) == ("offset_lost", 9)
@@ -116,7 +116,7 @@ async def test_a_trimmed_log_says_so_and_sends_a_snapshot(redis_client: Any) -> 
 
 async def test_a_seq_from_the_future_is_lost_not_waited_for() -> None:
     job = await new_job(status=Job.Status.SUCCEEDED)
-    await publish(job, piece(1), contract.Succeeded())
+    await publish(job, piece(1), Succeeded())
     (message,) = await collect(follow.follow(job.id, 50))
     assert (message["type"], message["seq"]) == ("offset_lost", 2)
 
@@ -182,7 +182,7 @@ async def socket(job_id: Any, user: User | None, query: str = "") -> Socket:
 async def test_a_member_reads_the_job_through_the_socket_to_its_end() -> None:
     member = await sync_to_async(MembershipFactory.create)()
     job = await new_job(workspace=member.workspace, created_by=member.user)
-    await publish(job, contract.Queued(), piece(1))
+    await publish(job, Queued(), piece(1))
     browser = await socket(job.id, member.user, "after=1")
     assert (await browser.read())["seq"] == 2
     await browser.say("not JSON", b"\xff")

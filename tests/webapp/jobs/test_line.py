@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from genworkers import contract
+from genworkers.contract.text import TextRequest
 from tests.factories import JobFactory, MembershipFactory
 from webapp.jobs import dispatch, selectors, services, tasks
 from webapp.jobs.line import line_of
@@ -21,7 +21,7 @@ def slots(settings: Settings) -> None:
 
 
 def submit(membership: Membership) -> Job:
-    request = contract.TextRequest(prompt="a boat", seed=1)
+    request = TextRequest(prompt="a boat", seed=1)
     return services.submit(user=membership.user, workspace=membership.workspace, request=request)
 
 

@@ -11,7 +11,9 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from genworkers import contract
+from genworkers.contract.base import MAX_SEED
+from genworkers.contract.events import JOB_EVENT
+from genworkers.contract.text import TextRequest
 from tests.factories import BlockedTermFactory, JobFactory, MembershipFactory
 from webapp.errors import AppError
 from webapp.jobs import dispatch, eventlog, selectors, services, tasks
@@ -19,7 +21,7 @@ from webapp.jobs.models import Job
 from webapp.safety.models import Verdict
 from webapp.workspaces.models import Membership
 
-REQUEST = contract.TextRequest(prompt="Write a story about a boat.")
+REQUEST = TextRequest(prompt="Write a story about a boat.")
 
 
 def submit(membership: Membership, **fields: Any) -> Job:
@@ -29,7 +31,7 @@ def submit(membership: Membership, **fields: Any) -> Job:
 
 def kinds_in_log(job: Job, redis_client: Any) -> list[str]:
     entries = redis_client.xrange(f"tessera:job:{job.id}:log")
-    return [contract.JOB_EVENT.validate_json(fields[b"event"]).kind for _, fields in entries]
+    return [JOB_EVENT.validate_json(fields[b"event"]).kind for _, fields in entries]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -47,7 +49,7 @@ class TestSubmit:
         assert 0 <= job.request["seed"] < services.MAX_CHOSEN_SEED
 
     def test_the_seed_that_was_asked_for_is_kept(self) -> None:
-        assert submit(MembershipFactory.create(), seed=contract.MAX_SEED).request["seed"] == contract.MAX_SEED
+        assert submit(MembershipFactory.create(), seed=MAX_SEED).request["seed"] == MAX_SEED
 
     def test_a_viewer_may_not_generate(self) -> None:
         with pytest.raises(AppError, match="may look, but not generate"):

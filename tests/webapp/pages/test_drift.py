@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest, Walk
 from tests.factories import ArtifactFactory, ArtifactFileFactory, JobFactory, MembershipFactory
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Membership
@@ -63,12 +63,12 @@ def picture_of(membership: Membership, media_type: str = "image/png", **facts: A
     return artifact
 
 
-def asked(client: Client, address: str, **fields: str) -> contract.ImageRequest:
+def asked(client: Client, address: str, **fields: str) -> ImageRequest:
     """What became of a form that was taken."""
     response = client.post(address, fields)
     assert response.status_code == 303, unescape(response.content.decode())
     request = Job.objects.get(status="queued").parsed_request
-    assert isinstance(request, contract.ImageRequest)
+    assert isinstance(request, ImageRequest)
     return request
 
 
@@ -111,7 +111,7 @@ def test_a_viewer_may_look_and_not_walk(client: Client, address: str, membership
 def test_a_walk_from_words_to_words(ada: Client, address: str) -> None:
     request = asked(ada, address, **WALK, num_frames="16", fps="8", file_format="gif", style="round", seed="3")
     assert (request.net, request.prompt, request.style, request.seed) == ("drift", "a red apple", "round", 3)
-    assert request.walk == contract.Walk(
+    assert request.walk == Walk(
         route="between", to_prompt="a blue car", num_frames=16, fps=8, file_format="gif", is_loop=True
     )
 

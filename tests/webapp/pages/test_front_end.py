@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.events import JobEvent
 from webapp.workspaces.models import Membership
 
 ROOT = Path(settings.BASE_DIR)
@@ -21,7 +21,7 @@ def test_the_browser_handles_exactly_the_event_kinds_of_the_contract() -> None:
     script = (ROOT / "static" / "js" / "job.js").read_text()
     block = script.partition("const handlers = {")[2].partition("\n};")[0]
     handled = set(re.findall(r"^  (\w+)\(", block, re.MULTILINE))
-    union = get_args(get_args(contract.JobEvent)[0])
+    union = get_args(get_args(JobEvent)[0])
     assert handled == {event.model_fields["kind"].default for event in union}
 
 

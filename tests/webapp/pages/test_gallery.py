@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.test import Client
 
-from genworkers import contract
+from genworkers.contract.text import MAX_PROMPT_CHARS, TextRequest
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from tests.webapp.gallery.drafts import REVIEW_VERDICT, draft_of, job_of
 from webapp.gallery import services as gallery_services
@@ -122,7 +122,7 @@ def test_one_of_several_texts_is_made_again_alone_and_without_its_conversation(d
 
 
 def test_the_longest_prompt_comes_back_by_a_short_address(ada: Client, membership: Membership) -> None:
-    prompt = "\U0001f6a3" * contract.MAX_PROMPT_CHARS
+    prompt = "\U0001f6a3" * MAX_PROMPT_CHARS
     job = JobFactory.create(
         prompt=prompt, status="succeeded", workspace=membership.workspace, created_by=membership.user
     )
@@ -171,7 +171,7 @@ def test_the_label_says_how_a_text_ends_what_came_before_it_and_what_else_was_as
 def test_several_texts_of_a_job_have_their_places_while_they_grow_and_stand_side_by_side_after(
     ada: Client, membership: Membership
 ) -> None:
-    request = contract.TextRequest(prompt="a boat", num_texts=3, seed=7).model_dump(mode="json")
+    request = TextRequest(prompt="a boat", num_texts=3, seed=7).model_dump(mode="json")
     job = JobFactory.create(
         status="running", request=request, workspace=membership.workspace, created_by=membership.user
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from genworkers import contract
+from genworkers.contract.text import TextRequest
 from tests.factories import JobFactory
 from webapp.jobs.models import Job
 from webapp.workspaces.models import Membership
@@ -72,7 +72,7 @@ def test_a_repeat_is_shown_once(page: Page, membership: Membership, watch: Open)
 
 
 def test_several_texts_grow_each_in_its_place(page: Page, membership: Membership, watch: Open) -> None:
-    request = contract.TextRequest(prompt="a boat", num_texts=2, max_tokens=10, seed=7).model_dump(mode="json")
+    request = TextRequest(prompt="a boat", num_texts=2, max_tokens=10, seed=7).model_dump(mode="json")
     socket = watch(job_of(membership, request=request))[0]
     say(socket, 1, kind="started", attempt=1, num_steps=20, seed=7)
     say(socket, 2, kind="text", index=0, text="Once ", num_tokens=1)

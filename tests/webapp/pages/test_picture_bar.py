@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
-from genworkers import contract
+from genworkers.contract.events import Preview
+from genworkers.contract.image import ImageRequest
 from tests.webapp.api import fake_worker
 from tests.webapp.gallery.drafts import draft_of, job_of
 from webapp.gallery import services as gallery_services
@@ -49,10 +50,7 @@ def worker() -> Thread:
     tile = io.BytesIO()
     Image.new("RGBA", (8, 8), "red").save(tile, "webp")
     image = f"data:image/webp;base64,{b64encode(tile.getvalue()).decode()}"
-    script = [
-        contract.Preview(index=index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=image)
-        for index in range(4)
-    ]
+    script = [Preview(index=index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=image) for index in range(4)]
     return Thread(target=lambda: fake_worker.work_now((script, fake_worker.succeed)))
 
 
@@ -68,14 +66,14 @@ def pixels_of(upload: Upload) -> Image.Image:
     return Image.open(io.BytesIO(uploads.bytes_of(upload)))
 
 
-def newest() -> contract.ImageRequest:
+def newest() -> ImageRequest:
     """The request of the newest job."""
     request = Job.objects.latest("created_at").parsed_request
-    assert isinstance(request, contract.ImageRequest)
+    assert isinstance(request, ImageRequest)
     return request
 
 
-def run(page: Page, prompt: str) -> contract.ImageRequest:
+def run(page: Page, prompt: str) -> ImageRequest:
     """Fill in the prompt, run it, and return what was asked."""
     page.fill("#prompt", prompt)
     with page.expect_response(lambda response: response.request.method == "POST" and response.url.endswith(STUDIO)):

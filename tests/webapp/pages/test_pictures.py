@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from django.test import AsyncClient, Client
 
-from genworkers import contract
+from genworkers.contract.events import Preview
+from genworkers.contract.image import ImageRequest, Walk
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from tests.webapp.api import fake_worker
 from webapp.gallery.explanation import place_of
@@ -32,16 +33,16 @@ def install(nets_dir: Path, name: str, family: str, **fields: Any) -> None:
     (nets_dir / name / "manifest.json").write_text(json.dumps(facts | fields))
 
 
-def asked() -> contract.ImageRequest:
+def asked() -> ImageRequest:
     """The request of the newest job."""
     request = Job.objects.latest("created_at").parsed_request
-    assert isinstance(request, contract.ImageRequest)
+    assert isinstance(request, ImageRequest)
     return request
 
 
 def kept(membership: Membership, *, facts: dict[str, Any] | None = None, **fields: Any) -> Artifact:
     """A picture of this workspace, made with these fields of a request."""
-    request = contract.ImageRequest.model_validate(APPLE | {"seed": 7, "style": "flat"} | fields)
+    request = ImageRequest.model_validate(APPLE | {"seed": 7, "style": "flat"} | fields)
     mine: dict[str, Any] = {"workspace": membership.workspace, "created_by": membership.user}
     job = JobFactory.create(
         kind="image", prompt=request.prompt, request=request.model_dump(mode="json"), status="succeeded", **mine
@@ -197,13 +198,13 @@ def test_a_place_is_named_by_its_ninth(spot: tuple[int, int], words: str) -> Non
 
 
 def test_a_walk_is_shown_as_what_it_is(ada: Client, membership: Membership) -> None:
-    film = kept(membership, net="drift", walk=contract.Walk(route="random", file_format="mp4"))
+    film = kept(membership, net="drift", walk=Walk(route="random", file_format="mp4"))
     html = page_of(ada, film)
     assert f'<video src="/artifacts/{film.id}/content"' in html
     assert "Walk of 32 pictures" in html
     assert "Other formats" not in html
     assert "Use as start" not in html
-    moving = kept(membership, net="drift", walk=contract.Walk(route="random"))
+    moving = kept(membership, net="drift", walk=Walk(route="random"))
     assert f'<img src="/artifacts/{moving.id}/content"' in page_of(ada, moving)
     assert f'<video src="/artifacts/{film.id}/content"' in ada.get(f"/jobs/{film.job_id}/").content.decode()
 
@@ -237,9 +238,7 @@ async def test_four_drafts_come_with_their_seeds_and_give_up_the_older_ones(
     client = AsyncClient()
     await client.aforce_login(membership.user)
     older = await asyncio.to_thread(_draft_job, membership)
-    previews = [
-        contract.Preview(index=index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=TILE) for index in range(4)
-    ]
+    previews = [Preview(index=index, step=1, num_steps=1, num_decided=1, num_tiles=1, image=TILE) for index in range(4)]
     fields = {"prompt": "a cat", "image-style": "flat"}
     response, _ = await asyncio.gather(
         client.post(f"{STUDIO}drafts/", fields), fake_worker.work((previews, fake_worker.succeed))

@@ -10,7 +10,10 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from genworkers import contract
+from genworkers.contract.base import KINDS, MAX_SEED, Kind
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.requests import API_ONLY_FIELDS
+from genworkers.contract.text import TextRequest
 from tests.factories import ApiKeyFactory, JobFactory, MembershipFactory
 from webapp.jobs.models import Job
 from webapp.studio import parameters
@@ -36,8 +39,8 @@ def prompt_of(html: str) -> str:
 
 def test_every_parameter_of_the_contract_is_on_the_page_with_its_range(ada: Client, membership: Membership) -> None:
     html = ada.get(page_of(membership)).content.decode()
-    for kind in contract.KINDS:
-        assert not parameters.schema_of(kind).keys() & contract.API_ONLY_FIELDS
+    for kind in KINDS:
+        assert not parameters.schema_of(kind).keys() & API_ONLY_FIELDS
         for name, schema in parameters.schema_of(kind).items():
             if name in ("kind", "adapter"):  # no net of these tests has an adapter
                 continue
@@ -53,10 +56,8 @@ def test_a_range_names_both_ends_and_the_unit() -> None:
     assert parameters.allowed_of("image")["size_px"] == "512 or 1024 px"
 
 
-@pytest.mark.parametrize("kind", contract.KINDS)
-def test_untouched_fields_post_the_defaults_of_the_contract(
-    ada: Client, membership: Membership, kind: contract.Kind
-) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_untouched_fields_post_the_defaults_of_the_contract(ada: Client, membership: Membership, kind: Kind) -> None:
     response = ada.post(page_of(membership), {"kind": kind, "prompt": "a boat"})
     job = Job.objects.get()
     assert (response.status_code, response["Location"]) == (303, f"/jobs/{job.id}/")
@@ -70,8 +71,8 @@ def test_every_field_reaches_the_request(ada: Client, membership: Membership) ->
     fields |= {"text-top_k": "3", "text-top_p": "0.25", "text-stop": "The End\r\n\r\nFin", "image-seed": "bad"}
     ada.post(page_of(membership), {"kind": "text", "prompt": "two\r\nlines"} | fields)
     request = Job.objects.get().parsed_request
-    assert isinstance(request, contract.TextRequest)
-    assert (request.prompt, request.seed, request.max_tokens) == ("two\nlines", contract.MAX_SEED, 8)
+    assert isinstance(request, TextRequest)
+    assert (request.prompt, request.seed, request.max_tokens) == ("two\nlines", MAX_SEED, 8)
     assert (request.temperature, request.top_k, request.top_p, request.stop) == (0.5, 3, 0.25, ["The End", "Fin"])
 
 
@@ -151,8 +152,8 @@ def test_what_is_unknown_is_refused(ada: Client, membership: Membership, extra: 
 
 def test_the_last_request_of_each_kind_comes_back_without_its_seed(ada: Client, membership: Membership) -> None:
     mine: dict[str, Any] = {"workspace": membership.workspace, "created_by": membership.user}
-    text = contract.TextRequest(prompt="a story", temperature=1.5, seed=5).model_dump(mode="json")
-    image = contract.ImageRequest(prompt="a cat", num_images=3, seed=6).model_dump(mode="json")
+    text = TextRequest(prompt="a story", temperature=1.5, seed=5).model_dump(mode="json")
+    image = ImageRequest(prompt="a cat", num_images=3, seed=6).model_dump(mode="json")
     JobFactory.create(prompt="a story", request=text, **mine)
     JobFactory.create(kind="image", prompt="a cat", request=image, **mine)
     html = ada.get(page_of(membership)).content.decode()
@@ -203,7 +204,7 @@ def test_the_notice_of_a_net_stands_in_the_bar_and_in_the_footer(ada: Client, me
 def test_a_schema_is_typed_as_json_and_comes_back_as_json(ada: Client, membership: Membership) -> None:
     ada.post(page_of(membership), {"kind": "text", "prompt": "a boat", "text-json_schema": '{"type":\r\n "object"}'})
     request = Job.objects.get().parsed_request
-    assert isinstance(request, contract.TextRequest)
+    assert isinstance(request, TextRequest)
     assert request.json_schema == {"type": "object"}
     html = unescape(ada.get(page_of(membership)).content.decode())
     assert '{\n  "type": "object"\n}</textarea>' in html

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from genworkers import contract
+from genworkers.contract.events import TokenLogprob
+from genworkers.contract.text import token_bytes
 from webapp.api.openai.transcript import Delta
 
 UNLIKELY = -9999.0  # OpenAI's word for minus infinity, which JSON does not have
@@ -106,7 +107,7 @@ class WholeText:
 
     index: int
     text: str = ""
-    logprobs: list[contract.TokenLogprob] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: str = "stop"
     refusal: str | None = None
 
@@ -152,7 +153,7 @@ class ChatForm:
             "finish_reason": delta.finish_reason or None,
         }
 
-    def _logprobs(self, entries: Iterable[contract.TokenLogprob]) -> dict[str, Any]:
+    def _logprobs(self, entries: Iterable[TokenLogprob]) -> dict[str, Any]:
         content = [
             _entry(entry.token, entry.logprob) | {"top_logprobs": [_entry(*likely) for likely in entry.top]}
             for entry in entries
@@ -192,7 +193,7 @@ class CompletionForm:
             **refusal,
         }
 
-    def _logprobs(self, entries: Iterable[contract.TokenLogprob], offset: int) -> dict[str, Any]:
+    def _logprobs(self, entries: Iterable[TokenLogprob], offset: int) -> dict[str, Any]:
         found: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for entry in entries:
             found["tokens"].append(entry.token)
@@ -211,4 +212,4 @@ def _bounded(logprob: float) -> float:
 
 
 def _entry(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": _bounded(logprob), "bytes": list(contract.token_bytes(token))}
+    return {"token": token, "logprob": _bounded(logprob), "bytes": list(token_bytes(token))}

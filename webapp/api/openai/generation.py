@@ -20,7 +20,8 @@ from django.db import OperationalError
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
+from genworkers.contract.text import TextRequest
 from webapp.api import idempotency
 from webapp.api.application import away
 from webapp.api.auth import Caller
@@ -41,7 +42,7 @@ class Asked(Protocol):
     """What every call says, of either kind."""
 
     @property
-    def request(self) -> contract.TextRequest | contract.ImageRequest:
+    def request(self) -> TextRequest | ImageRequest:
         """The checked request."""
 
     @property

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from genworkers import contract
+from genworkers.contract.events import FINAL_EVENT_KINDS
 from webapp.api.openai import envelope
 from webapp.errors import AppError
 from webapp.jobs import services as jobs_services
@@ -71,7 +71,7 @@ async def heard(job_id: UUID, *, is_kept: bool) -> AsyncGenerator[Event | Gap | 
 def _ending(message: dict[str, Any]) -> Ending | None:
     if message["type"] == "event":
         event = message["event"]
-        is_final = event["kind"] in contract.FINAL_EVENT_KINDS
+        is_final = event["kind"] in FINAL_EVENT_KINDS
         return Ending(event["kind"], event.get("code", ""), event.get("message", "")) if is_final else None
     state = message["snapshot"]
     error = state["error"] or {"code": "", "message": ""}

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from genworkers.contract import Kind, NetManifest
+from genworkers.contract.base import Kind
+from genworkers.contract.manifests import NetManifest
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from PIL import Image
 
-from genworkers import contract
+from genworkers.contract.events import Preview
 from webapp.api.openai import picture_links
 from webapp.api.openai.generation import sse
 from webapp.api.openai.listening import Ending, Event, heard
@@ -82,7 +82,7 @@ class PictureReply:
 
     async def _partial(self, event: Event) -> Partial | None:
         """The preview, if it is time for the next one of its picture."""
-        preview = contract.Preview.model_validate(event, strict=False)
+        preview = Preview.model_validate(event, strict=False)
         self._num_tiles = preview.num_tiles
         number = self._num_partials_sent[preview.index]
         is_due = preview.step * (self._call.num_partials + 1) >= preview.num_steps * (number + 1)

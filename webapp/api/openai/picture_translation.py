@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from genworkers import contract
+from genworkers.contract.image import ImageRequest
 from webapp.api.openai.picture_bodies import EditForm, ImageBody, PictureBody, VariationForm
 from webapp.api.openai.translation import renamed, unknown_fields, wrong
 from webapp.errors import allowed_of, invalid_fields, invalid_request
@@ -37,7 +37,7 @@ _SAME_NAME = ("seed", "style", "negative_prompt", "num_steps", "guidance", "back
 class PictureCall:
     """One call of /v1/images: the checked request, and how its answer is to look."""
 
-    request: contract.ImageRequest
+    request: ImageRequest
     event_prefix: Literal["image_generation", "image_edit"]
     output_format: Literal["png", "webp", "jpeg", "svg"]
     has_urls: bool
@@ -113,9 +113,9 @@ def _call(
     wanted |= {"background": _background(body.background)}
     given = {name: value for source in (fields, wanted) for name, value in source.items() if value is not None}
     try:
-        request = contract.ImageRequest.model_validate(given)
+        request = ImageRequest.model_validate(given)
     except ValidationError as error:
-        problems = invalid_request(error, allowed_of(contract.ImageRequest)).problems
+        problems = invalid_request(error, allowed_of(ImageRequest)).problems
         raise invalid_fields([renamed(problem, _NAME_AS_SENT) for problem in problems]) from error
     return PictureCall(
         request=request,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from genworkers import contract
+from genworkers.contract.events import TextPiece, TokenLogprob
 from webapp.api.openai import envelope
 from webapp.api.openai.listening import Ending, Event, Gap, heard
 from webapp.errors import not_found
@@ -27,7 +27,7 @@ class Delta:
 
     index: int
     text: str = ""
-    logprobs: tuple[contract.TokenLogprob, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
     token_offset: int = 0
     finish_reason: str = ""
     refusal: str = ""
@@ -50,7 +50,7 @@ class _Text:
         self.num_chars = self.num_logprobs = self.num_tokens = 0
         self.finish_reason = ""
 
-    def take(self, piece: contract.TextPiece) -> Delta:
+    def take(self, piece: TextPiece) -> Delta:
         """What this piece adds to what was handed out.
 
         Raises:
@@ -145,7 +145,7 @@ class Transcript:
                 text.restart()
         if event["kind"] != "text":
             return []
-        piece = contract.TextPiece.model_validate(event, strict=False)
+        piece = TextPiece.model_validate(event, strict=False)
         self.num_prompt_tokens = piece.num_prompt_tokens or self.num_prompt_tokens
         delta = self._texts[piece.index].take(piece)
         return [delta] if delta.text or delta.logprobs else []

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from genworkers import contract
+from genworkers.contract.text import MAX_TEXT_TOKENS, TextRequest
 from webapp.api.openai.bodies import ChatBody, ChatMessage, CompletionBody, GenerationBody, ResponseFormat
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
@@ -47,7 +47,7 @@ _SAME_NAME = (
 class Call:
     """One call of /v1: the checked request, and how its answer is to look."""
 
-    request: contract.TextRequest
+    request: TextRequest
     model: str
     is_stream: bool
     has_usage_chunk: bool
@@ -104,9 +104,9 @@ def _call(body: GenerationBody, fields: dict[str, Any], names: dict[str, str], i
     wanted |= {"net": net, "adapter": body.adapter or adapter, "num_texts": body.n} | fields
     given = {name: value for name, value in wanted.items() if value is not None}
     try:
-        request = contract.TextRequest.model_validate({**DEFAULTS, **given})
+        request = TextRequest.model_validate({**DEFAULTS, **given})
     except ValidationError as error:
-        problems = invalid_request(error, allowed_of(contract.TextRequest)).problems
+        problems = invalid_request(error, allowed_of(TextRequest)).problems
         names_as_sent = {"num_texts": "n", "net": "model"} | names
         raise invalid_fields([renamed(problem, names_as_sent) for problem in problems]) from error
     return Call(
@@ -142,7 +142,7 @@ def _room(model: str) -> int:
     """As many tokens as the net's context can hold; the engine ends a text where the context does."""
     net = catalog.net(model.partition(":")[0])
     context_tokens = net.context_tokens if net else 0
-    return min(context_tokens or contract.MAX_TEXT_TOKENS, contract.MAX_TEXT_TOKENS)
+    return min(context_tokens or MAX_TEXT_TOKENS, MAX_TEXT_TOKENS)
 
 
 def _num_logprobs(body: ChatBody) -> int | None:

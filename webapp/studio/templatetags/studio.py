@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from genworkers import contract
+from genworkers.contract.requests import API_ONLY_FIELDS
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.studio import parameters
@@ -115,7 +115,7 @@ def ending(finish_reason: str, num_tokens: int | None) -> str:
 
 
 # Said only where somebody asked for them.
-QUIET = contract.API_ONLY_FIELDS | {
+QUIET = API_ONLY_FIELDS | {
     *("num_texts", "adapter", "min_p", "json_schema"),
     *("repetition_penalty", "presence_penalty", "frequency_penalty"),
     *("style_mix", "negative_prompt", "background"),
