@@ -19,6 +19,7 @@ class Recipe:
     Attributes:
         peak, judge_peak: highest learning rates of the generator and of the discriminator.
         momentum: Adam's first beta for the generator; 0 as in the paper where it learns from the judge alone.
+        has_muon: whether Muon steps the generator's matrices; for those that learn from more than the judge.
         penalty_weight: gamma of R1 and R2 at the start; it falls tenfold until the end.
         penalty_every: judge steps from one penalty to the next, which is that much heavier.
         mismatch_weight: of the judge's loss on real pictures under another's sentence.
@@ -29,6 +30,7 @@ class Recipe:
     peak: float = 5e-4
     judge_peak: float = 5e-4
     momentum: float = 0.0
+    has_muon: bool = False
     penalty_weight: float = 1.0
     penalty_every: int = 4
     mismatch_weight: float = 0.5
@@ -47,7 +49,7 @@ class RealBatch:
 
 
 class SparkPair:
-    """The two nets, the average of the generator's weights, and both optimisers.
+    """The two nets, the average of the generator's weights, and their optimisers.
 
     Huang, Gokaslan, Kuleshov, Tompkin 2024, "The GAN is dead; long live the GAN!" (arXiv:2501.05441), section 2: a
     relativistic pairing loss with R1 and R2 and nothing else. Differs from the paper: the penalties come every few
@@ -64,7 +66,15 @@ class SparkPair:
         self.average.load_state_dict(self.generator.state_dict())
         self.average.eval()
         betas = (recipe.momentum, 0.98)
-        self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=recipe.peak, betas=betas, fused=True)
+        matrices = [weights for weights in self.generator.parameters() if recipe.has_muon and weights.ndim == 2]
+        others = [weights for weights in self.generator.parameters() if not recipe.has_muon or weights.ndim != 2]
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "optimiser": torch.optim.Adam(others, lr=recipe.peak, betas=betas, fused=True)
+        }
+        if matrices:
+            self.optimisers["muon"] = torch.optim.Muon(
+                matrices, lr=recipe.peak, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            )
         self.judge_optimiser = torch.optim.Adam(
             self.judge.parameters(), lr=recipe.judge_peak, betas=(0.0, 0.98), fused=True
         )
@@ -77,14 +87,14 @@ class SparkPair:
             "net": self.generator,
             "judge": self.judge,
             "average": self.average,
-            "optimiser": self.optimiser,
+            **self.optimisers,
             "judge_optimiser": self.judge_optimiser,
         }
 
     def set_rate(self, factor: float) -> None:
-        """Set both learning rates to a share of their peaks."""
-        rates = ((self.optimiser, self.recipe.peak), (self.judge_optimiser, self.recipe.judge_peak))
-        for optimiser, peak in rates:
+        """Set all learning rates to a share of their peaks."""
+        rates = [(optimiser, self.recipe.peak) for optimiser in self.optimisers.values()]
+        for optimiser, peak in [*rates, (self.judge_optimiser, self.recipe.judge_peak)]:
             for group in optimiser.param_groups:
                 group["lr"] = peak * factor
 
@@ -153,10 +163,11 @@ class SparkPair:
             error = reconstruction(drawn)
             noted["reconstruction"] = float(error.detach())
             loss = loss + error
-        self.optimiser.zero_grad()
+        self.generator.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 5.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers.values():
+            optimiser.step()
         move_average(self.average, self.generator, step, self.recipe.average_decay)
         return noted
 

@@ -92,7 +92,7 @@ def main() -> None:
 
     config = SparkConfig(num_styles=len(options.styles))
     judge_config = SparkConfig(widths=(128, 64), num_styles=len(options.styles), condition_width=256, num_blocks=1)
-    pair = SparkPair(config, judge_config, Recipe(peak=2e-3, momentum=0.5))
+    pair = SparkPair(config, judge_config, Recipe(peak=2e-3, momentum=0.5, has_muon=True))
     for net in (pair.generator, pair.average, pair.judge):
         net.words.learn_usual(data.sentences)
     if options.start is not None:
