@@ -76,8 +76,11 @@ def newest() -> ImageRequest:
 def run(page: Page, prompt: str) -> ImageRequest:
     """Fill in the prompt, run it, and return what was asked."""
     page.fill("#prompt", prompt)
-    with page.expect_response(lambda response: response.request.method == "POST" and response.url.endswith(STUDIO)):
+    with page.expect_response(
+        lambda response: response.request.method == "POST" and response.url.endswith(STUDIO)
+    ) as answer:
         page.click(".bar .button--main")
+    assert answer.value.ok, f"{answer.value.status} {answer.value.text()}"
     return newest()
 
 
