@@ -3,7 +3,6 @@
 `python -m scripts.publish_characters --help`. It trains nothing; the figures come from the checkpoint as it is served.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -18,10 +17,9 @@ from numpy.typing import NDArray
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.image import ImageRequest
-from genworkers.engine.image_engine import ImageEngine, ImageResult
+from genworkers.engine.image_engine import ImageEngine
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.evaluation.characters import accuracy_by_attribute, accuracy_table
-from genworkers.evaluation.pictures import contact_sheet
 from genworkers.nets.masked_transformer import MosaicConfig
 from genworkers.training.character_captions import full_caption, varied_caption
 from genworkers.training.character_classifier import CharacterJudge
@@ -30,6 +28,7 @@ from genworkers.training.character_layers import load_layers
 from genworkers.training.character_mosaic import CAPTION_TOKENS, HEAD_WIDTH
 from genworkers.training.character_reading import CharacterReader, attributes_of
 from genworkers.training.character_tokenizer import CharacterCodes, load_character_codes
+from scripts.publishing import LICENCE_OF_ENCODER, SHEET_SEED, draw, ending, last_scores, options_of, write_sheet
 
 NAME = "characters"
 NUM_JUDGED = 500
@@ -38,7 +37,7 @@ NUM_SHEET = 32
 CREDITS = "lpc_characters--LICENCE_*Credits.txt"
 LICENCES = [
     "LPC Revised, character layers (all pictures): CC BY 3.0 or OGA-BY 3.0; artists and sources in attributions.md",
-    "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
+    LICENCE_OF_ENCODER,
 ]
 LIMITS = [
     "It draws one kind of picture: standing game characters of 64 px in the style of the Liberated Pixel Cup.",
@@ -50,16 +49,6 @@ LIMITS = [
     "English only.",
 ]
 SWATCH_PX = 64
-
-
-def draw(engine: ImageEngine, prompt: str, seed: int) -> Pixels:
-    """One picture as it is served."""
-    ticket = engine.submit(ImageRequest(prompt=prompt, net=NAME), seed=seed, deadline_s=600)
-    while not ticket.is_done:
-        for item in ticket.read(1.0):
-            if isinstance(item, ImageResult):
-                return item.pixels
-    raise RuntimeError(f"no picture for {prompt!r}")
 
 
 def to_indices(pixels: Pixels, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -129,14 +118,7 @@ def card_text(training: dict[str, Any]) -> str:
         f"* Nats a hidden code on held-out characters: {run['scores']['cross_entropy']:.3f} (a uniform guess: 8.36).",
         f"* Codes right with none given: {100 * run['scores']['blind_accuracy']:.1f} %.",
         "",
-        "## Limits",
-        "",
-        *[f"* {limit}" for limit in LIMITS],
-        "",
-        "## Sets, licences and attribution",
-        "",
-        *[f"* {licence}" for licence in LICENCES],
-        "",
+        *ending(LIMITS, LICENCES),
     ]
     return "\n".join(lines)
 
@@ -160,7 +142,7 @@ def measure(
     random = np.random.default_rng(7)
     asked = [composer.draw(random, held_out=True) for _ in range(num_judged)]
     began = time.monotonic()
-    drawn = [draw(engine, full_caption(character), 0) for character in asked]
+    drawn = [draw(engine, ImageRequest(prompt=full_caption(character), net=NAME), SHEET_SEED) for character in asked]
     seconds = (time.monotonic() - began) / len(asked)
     through_codes = codes.tokenizer.decode_indices(codes.of(asked)).numpy().astype(np.uint8)
     sets = {
@@ -185,15 +167,10 @@ def measure(
 
 def main() -> None:
     """Publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser = options_of(__doc__, NAME)
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/character-tokenizer"))
     parser.add_argument("--mosaic", type=Path, default=Path("runs/character-mosaic"))
     parser.add_argument("--judge", type=Path, default=Path("runs/character-classifier"))
-    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/characters"))
-    parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
-    parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
     parser.add_argument("--judged", type=int, default=NUM_JUDGED, help="how many pictures to draw and judge")
     parser.add_argument("--choice-temperature", type=float, default=1.0)
     parser.add_argument("--temperature", type=float, default=0.4)
@@ -203,7 +180,6 @@ def main() -> None:
     composer = Composer(load_layers(options.corpus, options.cache))
     codes = load_character_codes(options.tokenizer / "tokenizer.pt", composer)
     state = torch.load(options.mosaic / "resume.pt", weights_only=True)["average"]
-    rows = [json.loads(line) for line in (options.mosaic / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     width = state["norm.weight"].shape[0]
     shape = MosaicConfig(
         num_codes=codes.tokenizer.config.num_codes,
@@ -213,7 +189,7 @@ def main() -> None:
         num_layers=1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers.")),
         num_heads=width // HEAD_WIDTH,
     )
-    training: dict[str, Any] = {"transformer": [row for row in rows if "scores" in row][-1], "measured": {}}
+    training: dict[str, Any] = {"transformer": last_scores(options.mosaic), "measured": {}}
     facts = checkpoints.CheckpointFacts(
         name=options.out.name,
         kind="image",
@@ -242,14 +218,17 @@ def main() -> None:
     checkpoints.save(options.out, facts, weights=weights, other_parts=parts, card=card_text(training))
     print(json.dumps(training["measured"], indent=2))
 
+    if options.without_sheets:
+        engine.close()
+        return
     random = np.random.default_rng(8)
     asked = [composer.draw(random, held_out=True) for _ in range(NUM_SHEET)]
     texts = [varied_caption(character, random) for character in asked]
-    pictures = [draw(engine, text, 0) for text in texts]
+    pictures = [draw(engine, ImageRequest(prompt=text, net=NAME), SHEET_SEED) for text in texts]
     engine.close()
-    options.sheets.mkdir(parents=True, exist_ok=True)
-    sheet = contact_sheet(pictures, [str(i + 1) for i in range(NUM_SHEET)], num_columns=8, cell_px=128)
-    sheet.save(options.sheets / f"{options.date}-characters-samples.png", optimize=True)
+    write_sheet(
+        options.sheets / f"{options.date}-characters-samples.png", pictures, [str(i + 1) for i in range(NUM_SHEET)]
+    )
     for number, text in enumerate(texts, 1):
         print(f"{number}. {text}")
 

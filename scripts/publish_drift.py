@@ -4,10 +4,9 @@ It trains nothing, but looks through the latent space: attribute directions, the
 again whenever the mosaic net, whose tokenizer it paints with, is published anew.
 """
 
-import argparse
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ from genworkers.training.drift_places import (
 )
 from genworkers.training.latent_data import LatentSet, load_latents, load_tokenizer
 from genworkers.training.train_drift import places_of
-from scripts.publish_mosaic import COMPOSED, PROMPTS, SHEET_SEED, STYLES, draw, last_scores, unpicked
 from scripts.publish_spark import LICENCES
+from scripts.publishing import SHEET_SEED, STYLES, ending, first, last_scores, options_of, write_sheets
 
 LIMITS = [
     "A picture is 96 numbers here: fine parts are soft, and what lies between two pictures is a blend of them.",
@@ -144,16 +143,6 @@ def map_webp(net: DriftVae, tokenizer: FsqTokenizer, anchors: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def frames_of(engine: ImageEngine, request: ImageRequest) -> Sequence[Pixels]:
-    """The frames of a walk."""
-    ticket = engine.submit(request, seed=SHEET_SEED, deadline_s=600)
-    while not ticket.is_done:
-        for item in ticket.read(1.0):
-            if isinstance(item, WalkResult):
-                return item.frames
-    raise RuntimeError(f"no walk for {request.prompt!r}")
-
-
 def card_text(training: dict[str, Any]) -> str:
     """The card: what it is, what it was trained on, what it can and cannot do."""
     run = training["autoencoder"]
@@ -171,8 +160,8 @@ def card_text(training: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"* {run['step']} steps in {run['spent_s'] // 60} minutes, on a small share of one CPU core; in the last fifth",
-        "  of the time the text prior alone.",
+        f"* {run['step']} steps in {run['spent_s'] // 60} minutes, on one CPU core; in the last fifth of the time",
+        "  the text prior alone.",
         "* Every concept whose key's sha256 is a multiple of ten was held out.",
         "",
         "```json",
@@ -192,64 +181,36 @@ def card_text(training: dict[str, Any]) -> str:
         "|---|---|---|---|",
         *rows,
         "",
-        "## Limits",
-        "",
-        *[f"* {limit}" for limit in LIMITS],
-        "",
-        "## Sets, licences and attribution",
-        "",
-        *[f"* {licence}" for licence in LICENCES],
-        "",
+        *ending(LIMITS, LICENCES),
     ]
     return "\n".join(lines)
 
 
-def write_sheets(folder: Path, mosaic: Path, out: Path, date: str, corpus: Path, titles: Sequence[str]) -> None:
-    """Prompts, composed prompts, the unpicked sheet and three walks, drawn through the engine as jobs are."""
-    engine = load_image_engine({"mosaic": mosaic, "drift": folder})
-    engine.start()
-    sheets = {
-        "drift-prompts": [(prompt, next(iter(STYLES))) for prompt in PROMPTS],
-        "drift-composed": [(prompt, next(iter(STYLES))) for prompt in COMPOSED],
-        "drift-samples": unpicked(corpus),
-    }
-    for name, asked in sheets.items():
-        pictures = [
-            draw(engine, ImageRequest(prompt=text, net="drift", style=style), SHEET_SEED) for text, style in asked
-        ]
-        sheet = contact_sheet(
-            pictures, [text[:24] for text, _ in asked], num_columns=8 if len(asked) > 12 else 6, cell_px=144
-        )
-        sheet.save(out / f"{date}-{name}.png", optimize=True)
+def write_walks(engine: ImageEngine, path: Path, direction: str) -> None:
+    """A sheet of three walks, ten frames each: between prompts, at random, along a direction."""
     walks = [
         ("red apple", Walk(to_prompt="snowman", num_frames=WALK_FRAMES, is_loop=False)),
         ("cat", Walk(route="random", num_frames=WALK_FRAMES, is_loop=True)),
-        ("heart", Walk(route="direction", direction=titles[0], distance=4.0, num_frames=WALK_FRAMES, is_loop=False)),
+        ("heart", Walk(route="direction", direction=direction, distance=4.0, num_frames=WALK_FRAMES, is_loop=False)),
     ]
     frames: list[Pixels] = []
     for prompt, walk in walks:
-        frames += list(frames_of(engine, ImageRequest(prompt=prompt, net="drift", walk=walk)))
-    engine.close()
+        request = ImageRequest(prompt=prompt, net="drift", walk=walk)
+        frames += first(
+            engine, request, SHEET_SEED, lambda item: list(item.frames) if isinstance(item, WalkResult) else None
+        )
     labels = [f"{walk.route} {frame + 1}" for _, walk in walks for frame in range(WALK_FRAMES)]
-    contact_sheet(frames, labels, num_columns=WALK_FRAMES, cell_px=128).save(
-        out / f"{date}-drift-walks.png", optimize=True
-    )
+    contact_sheet(frames, labels, num_columns=WALK_FRAMES, cell_px=128).save(path, optimize=True)
 
 
 def main() -> None:
     """Publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__, "drift")
     parser.add_argument("--run", type=Path, default=Path("runs/drift"))
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer_final/resume.pt"))
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--num-scenes", type=int, default=11700, help="as in the training")
     parser.add_argument("--mosaic", type=Path, default=Path("genworkers/weights/mosaic"))
-    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/drift"))
-    parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
-    parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
     parser.add_argument("--temperature", type=float, default=0.5, help="of pictures around the place of their words")
-    parser.add_argument("--without-sheets", action="store_true", help="only the checkpoint")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -312,8 +273,11 @@ def main() -> None:
     atlas = {"map": ("map.webp", map_webp(net, tokenizer, known.anchors))}
     checkpoints.save(options.out, facts, weights=weights, other_parts=atlas, card=card_text(training))
     if not options.without_sheets:
-        titles = [attribute.name for attribute in kept]
-        write_sheets(options.out, options.mosaic, options.sheets, options.date, options.corpus, titles)
+        engine = load_image_engine({"mosaic": options.mosaic, "drift": options.out})
+        engine.start()
+        write_sheets(engine, "drift", options)
+        write_walks(engine, options.sheets / f"{options.date}-drift-walks.png", kept[0].name)
+        engine.close()
     print(json.dumps(proofs, indent=2))
 
 

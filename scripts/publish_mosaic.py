@@ -3,7 +3,6 @@
 It trains nothing. `python -m genworkers.evaluation.image --net mosaic --card` measures the checkpoint afterwards.
 """
 
-import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,46 +14,50 @@ import torch
 from genworkers import checkpoints
 from genworkers.codecs.image_bytes import Pixels, unpremultiply
 from genworkers.contract.image import ImageRequest
-from genworkers.engine.image_engine import ImageEngine, ImageResult
+from genworkers.engine.image_engine import ImageEngine
 from genworkers.engine.image_loading import load_image_engine
 from genworkers.engine.mosaic import Sampling
-from genworkers.evaluation.pictures import contact_sheet, psnr_db
+from genworkers.engine.painter import Inputs
+from genworkers.evaluation.pictures import psnr_db
 from genworkers.nets.fsq_tokenizer import FsqTokenizer, TokenizerConfig
 from genworkers.nets.masked_transformer import MosaicConfig
 from genworkers.training.mosaic_data import CAPTION_TOKENS
-from genworkers.training.sticker_data import load_stickers, read_captions, trained_and_held_out
+from genworkers.training.sticker_data import load_stickers, trained_and_held_out
+from scripts.publishing import (
+    LICENCE_OF_ENCODER,
+    LICENCES_OF_PICTURES,
+    LICENCES_OF_WORDS,
+    PROMPTS,
+    SHEET_SEED,
+    STYLES,
+    draw,
+    ending,
+    last_scores,
+    options_of,
+    write_sheet,
+    write_sheets,
+)
 
-# Style ids in the order of the net's style table, with what people read and the set behind each.
-STYLES = {
-    "flat": ("Flat", "fluent-flat"),
-    "bold": ("Bold", "twemoji"),
-    "3d": ("Soft 3D", "fluent-3d"),
-}
 OUTLINES = {"flat": "crisp", "bold": "crisp", "3d": "soft"}
-PROMPTS = (
-    *("red apple", "cat", "rocket", "heart", "snowman", "pizza", "sun", "tree", "car", "house", "fish", "kitten"),
-    *("a smiling face", "guitar", "umbrella", "cactus", "octopus", "birthday cake", "castle", "bicycle"),
-    *("coffee", "unicorn", "a crying baby", "treasure"),
+# What is drawn first, where it is marked (left, top, right, bottom as shares of the side), what is asked for there.
+INPAINTS = (
+    ("red apple", (0.5, 0.0, 1.0, 0.45), "a green leaf"),
+    ("house", (0.0, 0.5, 1.0, 1.0), "a red house"),
+    ("cat", (0.2, 0.0, 0.8, 0.35), "a top hat"),
+    ("tree", (0.0, 0.0, 1.0, 0.6), "a purple tree"),
+    ("a smiling face", (0.1, 0.2, 0.9, 0.6), "sunglasses"),
+    ("pizza", (0.5, 0.5, 1.0, 1.0), "a blue heart"),
 )
-COMPOSED = (
-    *("a blue apple", "a purple cat", "a green heart", "two hearts", "three stars", "four fish"),
-    *("a cat left of a dog", "a sun above a house", "a rocket and a star", "a small key"),
-    *("a mushroom in the top left", "a yellow banana on a blue background"),
-)
-SHEET_SEED = 0
-NUM_UNPICKED = 32
 
 LICENCES = [
-    "Fluent Emoji, flat and 3D (pictures of the styles flat and 3d; tokenizer also: colour): MIT, "
-    "Copyright (c) Microsoft Corporation",
-    "Twemoji (pictures of the style bold): CC BY 4.0, Copyright Twitter, Inc and other contributors",
+    *LICENCES_OF_PICTURES,
     "Noto Emoji and Blob Emoji (pictures; tokenizer only): Apache-2.0, Copyright Google LLC",
     "EmojiTwo (pictures; tokenizer only): CC BY 4.0, Copyright the EmojiTwo contributors, from artwork of EmojiOne",
     "FxEmojis (pictures; tokenizer only): CC BY 4.0, Copyright Mozilla Foundation",
-    "Unicode CLDR (names and keywords): Unicode License v3, Copyright (c) 2015-2024 Unicode, Inc.",
-    "emojilib (keywords): MIT, Copyright (c) 2014 Mu-An Chiou",
-    "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
+    *LICENCES_OF_WORDS,
+    LICENCE_OF_ENCODER,
 ]
+NO_ID = "00000000-0000-0000-0000-000000000000"  # the pictures are given as pixels
 LIMITS = [
     "It has seen three styles of small stickers and about 1,480 concepts; what is far from them comes out as a blob.",
     "For a known concept expect something close to the sticker it saw.",
@@ -62,23 +65,6 @@ LIMITS = [
     "Small details (eyes, whiskers, letters) are soft or lost: a picture is only 64 codes.",
     "English only; words unknown to the text encoder mean little.",
 ]
-
-
-def last_scores(run: Path) -> dict[str, Any]:
-    """Step, seconds and scores of the newest checkpoint in a run's log."""
-    rows = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    newest: dict[str, Any] = [row for row in rows if "scores" in row][-1]
-    return newest
-
-
-def draw(engine: ImageEngine, request: ImageRequest, seed: int) -> Pixels:
-    """The first picture of a request."""
-    ticket = engine.submit(request, seed=seed, deadline_s=600)
-    while not ticket.is_done:
-        for item in ticket.read(1.0):
-            if isinstance(item, ImageResult):
-                return item.pixels
-    raise RuntimeError(f"no picture for {request.prompt!r}")
 
 
 def painted_again(tokenizer: FsqTokenizer, small: Pixels) -> Pixels:
@@ -109,13 +95,6 @@ def tokenizer_psnr_db(tokenizer: FsqTokenizer, corpus: Path, cache: Path) -> dic
     return scores
 
 
-def unpicked(corpus: Path) -> list[tuple[str, str]]:
-    """Prompts and styles of the sheet that nobody chose: every so many-th name of all concepts, styles in turn."""
-    names = [caption.name for _, caption in sorted(read_captions(corpus).items())]
-    chosen = names[:: len(names) // NUM_UNPICKED][:NUM_UNPICKED]
-    return [(name, list(STYLES)[place % len(STYLES)]) for place, name in enumerate(chosen)]
-
-
 def card_text(training: dict[str, Any]) -> str:
     """The card: what it is, what it was trained on, what it can and cannot do."""
     decoder, mosaic = training["decoder"], training["transformer"]
@@ -139,7 +118,8 @@ def card_text(training: dict[str, Any]) -> str:
         if decoder
         else "* No adversarial finish: the decoder was not better to the eye with it.",
         f"* Masked Transformer: {mosaic['step']} steps of 64 pictures in {mosaic['spent_s'] // 60} minutes; three of",
-        "  ten pictures are scenes composed from stickers (colours, counts, places, relations, sizes, backgrounds).",
+        "  ten pictures, later five of ten, are scenes composed from stickers (colours, counts, places, relations, sizes,",
+        "  backgrounds).",
         "",
         "All on shared CPU cores. Every concept whose key's sha256 is a multiple of ten was held out of all of it.",
         "",
@@ -152,32 +132,36 @@ def card_text(training: dict[str, Any]) -> str:
         "`tokenizer_psnr_db`: on white at 64 px, by style. `masked_cross_entropy`: nats a hidden code, captions by",
         "name (a uniform guess has 8.03): held-out concepts by style, trained ones, and new scenes.",
         "",
-        "## Limits",
-        "",
-        *[f"* {limit}" for limit in LIMITS],
-        "",
-        "## Sets, licences and attribution",
-        "",
-        *[f"* {licence}" for licence in LICENCES],
-        "",
+        *ending(LIMITS, LICENCES),
     ]
     return "\n".join(lines)
 
 
+def write_inpaints(engine: ImageEngine, path: Path) -> None:
+    """A sheet of what was drawn first, the same with the marked part taken out, and what was drawn there."""
+    pictures, labels = [], []
+    for prompt, (left, top, right, bottom), wanted in INPAINTS:
+        start = draw(engine, ImageRequest(prompt=prompt), SHEET_SEED)
+        side = len(start)
+        mask = np.zeros((side, side), dtype=np.bool_)
+        mask[round(top * side) : round(bottom * side), round(left * side) : round(right * side)] = True
+        marked = start.copy()
+        marked[mask] = (255, 0, 255, 255)
+        request = ImageRequest(prompt=wanted, start_image=NO_ID, mask=NO_ID, strength=1.0)
+        painted = draw(engine, request, SHEET_SEED, Inputs(start=start, mask=mask))
+        pictures += [start, marked, painted]
+        labels += [prompt, "marked", wanted]
+    write_sheet(path, pictures, labels)
+
+
 def main() -> None:
     """Publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser = options_of(__doc__, "mosaic")
     parser.add_argument("--tokenizer", type=Path, nargs="+", default=[Path("runs/tokenizer")], help="runs, in order")
     parser.add_argument("--decoder", type=Path, help="a later run that trained the tokenizer's decoder alone")
     parser.add_argument("--mosaic", type=Path, default=Path("runs/mosaic"))
-    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/mosaic"))
-    parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
-    parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
     parser.add_argument("--choice-temperature", type=float, default=Sampling().choice_temperature)
     parser.add_argument("--temperature", type=float, default=Sampling().temperature)
-    parser.add_argument("--without-sheets", action="store_true", help="only the checkpoint")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -218,18 +202,11 @@ def main() -> None:
 
     engine = load_image_engine(options.out)
     engine.start()
-    options.sheets.mkdir(parents=True, exist_ok=True)
-    sheets = {
-        "mosaic-prompts": [(prompt, next(iter(STYLES))) for prompt in PROMPTS],
-        "mosaic-composed": [(prompt, next(iter(STYLES))) for prompt in COMPOSED],
-        "mosaic-styles": [(prompt, style) for style in STYLES for prompt in PROMPTS[:8]],
-        "mosaic-samples": unpicked(options.corpus),
-    }
-    for name, asked in sheets.items():
-        pictures = [draw(engine, ImageRequest(prompt=text, style=style), SHEET_SEED) for text, style in asked]
-        labels = [text[:24] for text, _ in asked]
-        sheet = contact_sheet(pictures, labels, num_columns=8 if len(asked) > 12 else 6, cell_px=144)
-        sheet.save(options.sheets / f"{options.date}-{name}.png", optimize=True)
+    write_sheets(engine, "mosaic", options)
+    of_styles = [(prompt, style) for style in STYLES for prompt in PROMPTS[:8]]
+    pictures = [draw(engine, ImageRequest(prompt=text, style=style), SHEET_SEED) for text, style in of_styles]
+    write_sheet(options.sheets / f"{options.date}-mosaic-styles.png", pictures, [text for text, _ in of_styles])
+    write_inpaints(engine, options.sheets / f"{options.date}-mosaic-inpaints.png")
     engine.close()
 
 

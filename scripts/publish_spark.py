@@ -3,7 +3,6 @@
 It trains nothing. Run it again whenever the mosaic net, whose tokenizer it draws with, is published anew.
 """
 
-import argparse
 import json
 import time
 from dataclasses import asdict
@@ -15,17 +14,21 @@ import torch
 from genworkers import checkpoints
 from genworkers.contract.image import ImageRequest
 from genworkers.engine.image_loading import load_image_engine
-from genworkers.evaluation.pictures import contact_sheet
 from genworkers.nets.gan import SparkConfig
-from scripts.publish_mosaic import COMPOSED, PROMPTS, SHEET_SEED, STYLES, draw, last_scores, unpicked
+from scripts.publishing import (
+    LICENCE_OF_ENCODER,
+    LICENCES_OF_PICTURES,
+    LICENCES_OF_WORDS,
+    PROMPTS,
+    STYLES,
+    draw,
+    ending,
+    last_scores,
+    options_of,
+    write_sheets,
+)
 
-LICENCES = [
-    "Fluent Emoji, flat and 3D (pictures): MIT, Copyright (c) Microsoft Corporation",
-    "Twemoji (pictures of the style bold): CC BY 4.0, Copyright Twitter, Inc and other contributors",
-    "Unicode CLDR (names and keywords): Unicode License v3, Copyright (c) 2015-2024 Unicode, Inc.",
-    "emojilib (keywords): MIT, Copyright (c) 2014 Mu-An Chiou",
-    "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
-]
+LICENCES = [*LICENCES_OF_PICTURES, *LICENCES_OF_WORDS, LICENCE_OF_ENCODER]
 LIMITS = [
     "It is made for drafts: one step, much softer and more often wrong than mosaic.",
     "It reads the prompt as one vector: of several things, counts and places little is left.",
@@ -47,8 +50,8 @@ def card_text(training: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"* {run['step']} steps of 96 pictures or composed scenes in {run['spent_s'] // 60} minutes, on a small share",
-        "  of one CPU core.",
+        f"* {run['step']} steps of 64 pictures or composed scenes in {run['spent_s'] // 60} minutes on one CPU core;",
+        "  Muon for the generator's matrices, Adam for all else.",
         "* Every concept whose key's sha256 is a multiple of ten was held out.",
         "",
         "## Watched in training",
@@ -64,30 +67,18 @@ def card_text(training: dict[str, Any]) -> str:
         f"A draft takes {training['draft_ms']} ms through the engine (median of 20, text encoder and painting",
         "included, on a shared core).",
         "",
-        "## Limits",
-        "",
-        *[f"* {limit}" for limit in LIMITS],
-        "",
-        "## Sets, licences and attribution",
-        "",
-        *[f"* {licence}" for licence in LICENCES],
-        "",
+        *ending(LIMITS, LICENCES),
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Publish."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__, "spark")
     parser.add_argument("--run", type=Path, default=Path("runs/spark"))
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     parser.add_argument("--mosaic", type=Path, default=Path("genworkers/weights/mosaic"))
-    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/spark"))
-    parser.add_argument("--sheets", type=Path, default=Path("docs/experiments"), help="folder for the sheets")
-    parser.add_argument("--date", default="2026-11-21", help="begins the names of the sheets")
     parser.add_argument("--noise-scale", type=float, default=1.0)
     parser.add_argument("--snapped", action="store_true", help="paint the nearest codes, not the latents between them")
-    parser.add_argument("--without-sheets", action="store_true", help="only the checkpoint")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -127,18 +118,8 @@ def main() -> None:
         seconds.append(time.perf_counter() - start)
     training["draft_ms"] = round(sorted(seconds[1:])[10] * 1000)
     checkpoints.save(options.out, facts, weights=weights, other_parts={}, card=card_text(training))
-    sheets = {
-        "spark-prompts": [(prompt, next(iter(STYLES))) for prompt in PROMPTS],
-        "spark-composed": [(prompt, next(iter(STYLES))) for prompt in COMPOSED],
-        "spark-samples": unpicked(options.corpus),
-    }
-    for name, asked in {} if options.without_sheets else sheets.items():
-        pictures = [
-            draw(engine, ImageRequest(prompt=text, net="spark", style=style), SHEET_SEED) for text, style in asked
-        ]
-        labels = [text[:24] for text, _ in asked]
-        sheet = contact_sheet(pictures, labels, num_columns=8 if len(asked) > 12 else 6, cell_px=144)
-        sheet.save(options.sheets / f"{options.date}-{name}.png", optimize=True)
+    if not options.without_sheets:
+        write_sheets(engine, "spark", options)
     engine.close()
     print(json.dumps({"draft_ms": training["draft_ms"], **scores}, indent=2))
 
