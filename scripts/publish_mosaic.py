@@ -118,7 +118,7 @@ def card_text(training: dict[str, Any]) -> str:
         if decoder
         else "* No adversarial finish: the decoder was not better to the eye with it.",
         f"* Masked Transformer: {mosaic['step']} steps of 64 pictures in {mosaic['spent_s'] // 60} minutes; three of",
-        "  ten pictures, later five of ten, are scenes composed from stickers (colours, counts, places, relations, sizes,",
+        "  ten pictures, later five, are scenes composed from stickers (colours, counts, places, relations, sizes,",
         "  backgrounds).",
         "",
         "All on shared CPU cores. Every concept whose key's sha256 is a multiple of ten was held out of all of it.",
