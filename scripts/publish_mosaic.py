@@ -200,7 +200,7 @@ def main() -> None:
     if options.without_sheets:
         return
 
-    engine = load_image_engine(options.out)
+    engine = load_image_engine({"mosaic": options.out})
     engine.start()
     write_sheets(engine, "mosaic", options)
     of_styles = [(prompt, style) for style in STYLES for prompt in PROMPTS[:8]]
