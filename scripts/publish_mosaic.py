@@ -151,7 +151,7 @@ def write_inpaints(engine: ImageEngine, path: Path) -> None:
         painted = draw(engine, request, SHEET_SEED, Inputs(start=start, mask=mask))
         pictures += [start, marked, painted]
         labels += [prompt, "marked", wanted]
-    write_sheet(path, pictures, labels)
+    write_sheet(path, pictures, labels, num_columns=6)
 
 
 def main() -> None:

@@ -93,9 +93,8 @@ def first(
     raise RuntimeError(f"nothing was drawn for {request.prompt!r}")
 
 
-def write_sheet(path: Path, pictures: Sequence[Pixels], labels: Sequence[str]) -> None:
+def write_sheet(path: Path, pictures: Sequence[Pixels], labels: Sequence[str], *, num_columns: int = 8) -> None:
     """Write a contact sheet; labels are cut to what fits."""
-    num_columns = 8 if len(pictures) > MANY else 6
     sheet = contact_sheet(pictures, [label[:24] for label in labels], num_columns=num_columns, cell_px=144)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
@@ -112,7 +111,9 @@ def write_sheets(engine: ImageEngine, net: str, options: argparse.Namespace) -> 
     for name, asked in sheets.items():
         requests = [ImageRequest(prompt=text, net=net, style=style) for text, style in asked]
         pictures = [draw(engine, request, SHEET_SEED) for request in requests]
-        write_sheet(options.sheets / f"{options.date}-{net}-{name}.png", pictures, [text for text, _ in asked])
+        num_columns = 8 if len(asked) > MANY else 6
+        path = options.sheets / f"{options.date}-{net}-{name}.png"
+        write_sheet(path, pictures, [text for text, _ in asked], num_columns=num_columns)
 
 
 def ending(limits: Sequence[str], licences: Sequence[str]) -> list[str]:
