@@ -228,6 +228,8 @@ class SceneDetector(nn.Module):
 class CharacterClassifier(nn.Module):
     """Tells every attribute of a character from its picture: one head an attribute over one trunk.
 
+    Beside the colours it sees where they change, since a garment has the same outlines in all of its colours.
+
     Args:
         num_colours: of the palette.
         num_values: attribute to how many values it has.
@@ -247,7 +249,7 @@ class CharacterClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.colours = nn.Embedding(num_colours, colour_width)
-        self.stem = nn.Conv2d(colour_width, widths[0], 4, 2, 1)
+        self.stem = nn.Conv2d(colour_width + 2, widths[0], 4, 2, 1)
         self.trunk = nn.Sequential(*(ConvBlock(before, after, 2) for before, after in pairwise(widths)))
         num_cells = (PICTURE_PX // 16) ** 2
         self.hidden = nn.Linear(widths[-1] * num_cells, hidden_width)
@@ -255,7 +257,8 @@ class CharacterClassifier(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Palette numbers (B, 64, 64) int64 to logits (B, values) of each attribute."""
-        x = self.colours(pictures).permute(0, 3, 1, 2)
+        changes = torch.stack([pictures != pictures.roll(1, axis) for axis in (1, 2)], 1)
+        x = torch.cat([self.colours(pictures).permute(0, 3, 1, 2), changes.float()], 1)
         x = self.trunk(F.relu(self.stem(x)))
         hidden = F.relu(self.hidden(x.flatten(1)))
         return {name: head(hidden).float() for name, head in self.heads.items()}

@@ -1,15 +1,13 @@
 """What the judges learn from: every sticker of every style with its group, and composed scenes as maps of centres."""
 
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genworkers.nets.judges import CELL_PX, NUM_CELLS
@@ -90,25 +88,34 @@ def read_sticker_table(corpus: Path, cache: Path, styles: Sequence[str] = STYLES
     )
 
 
-def make_scene_table(
-    corpus: Path, cache: Path, concepts: Sequence[str], *, num_scenes: int, seed: int, styles: Sequence[str] = STYLES
-) -> SceneTable:
-    """Compose scenes of given concepts, about as many of each style; kept in `cache` afterwards."""
-    digest = hashlib.sha256(json.dumps([num_scenes, seed, *styles, *concepts]).encode()).hexdigest()[:16]
-    cached = cache / f"judge-scenes-{digest}.safetensors"
-    if cached.exists():
-        return SceneTable(**load_file(cached))
-    captions, random = read_captions(corpus), np.random.default_rng(seed)
-    pictures, scenes = [], []
-    for place, style in enumerate(styles):
-        stickers = load_stickers(corpus, style, cache)
-        shelf = make_shelf(stickers, captions, set(concepts) & set(stickers.keys))
-        for _ in range(num_scenes * (place + 1) // len(styles) - num_scenes * place // len(styles)):
-            scenes.append(compose(shelf, random))
-            pictures.append(torch.from_numpy(render(scenes[-1], stickers, 64)).permute(2, 0, 1))
-    table = tabulate(scenes, torch.stack(pictures).contiguous(), concepts)
-    save_file(vars(table), cached)
-    return table
+class SceneSource:
+    """Composes scenes of given concepts, of a random style each, without end."""
+
+    def __init__(
+        self, corpus: Path, cache: Path, concepts: Sequence[str], *, seed: int, styles: Sequence[str] = STYLES
+    ) -> None:
+        captions = read_captions(corpus)
+        self._concepts = concepts
+        self._random = np.random.default_rng(seed)
+        self._sets = [load_stickers(corpus, style, cache) for style in styles]
+        self._shelves = [make_shelf(own, captions, set(concepts) & set(own.keys)) for own in self._sets]
+
+    def make(self, num_scenes: int) -> SceneTable:
+        """New ones."""
+        scenes, pictures = [], []
+        for _ in range(num_scenes):
+            style = int(self._random.integers(len(self._sets)))
+            scenes.append(compose(self._shelves[style], self._random))
+            pictures.append(torch.from_numpy(render(scenes[-1], self._sets[style], 64)).permute(2, 0, 1))
+        return tabulate(scenes, torch.stack(pictures).contiguous(), self._concepts)
+
+
+def joined(tables: Sequence[SceneTable]) -> SceneTable:
+    """The scenes of several tables as one."""
+    starts = np.cumsum([0, *(len(table.pictures) for table in tables)]).tolist()
+    moved = [replace(table, row=table.row + start) for table, start in zip(tables, starts, strict=False)]
+    names = [one.name for one in fields(SceneTable)]
+    return SceneTable(**{name: torch.cat([getattr(table, name) for table in moved]) for name in names})
 
 
 def tabulate(scenes: Sequence[Scene], pictures: Tensor, concepts: Sequence[str]) -> SceneTable:

@@ -6,7 +6,8 @@ judges are is measured by `genworkers/evaluation`, with every table.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from genworkers.training.judge_data import (
     COLOUR_CLASSES,
     NO_CLASS,
     STYLES,
+    SceneSource,
     SceneTable,
     StickerTable,
     jittered,
-    make_scene_table,
+    joined,
     on_white,
     read_sticker_table,
 )
@@ -40,6 +42,10 @@ from genworkers.training.optim import wsd_factor
 from genworkers.training.sticker_data import Caption
 
 JUDGES = ("encoder", "scorer", "detector")
+CHUNK = 128  # scenes that come and go together
+FIRST_CHUNKS = 16
+MAX_CHUNKS = 96
+FRESH_EVERY = 8  # steps
 Loss = Callable[[torch.Generator], Tensor]
 
 
@@ -98,13 +104,39 @@ def scorer_loss(net: CaptionScorer, table: StickerTable, rows: Tensor) -> Loss:
     return loss
 
 
-def detector_loss(net: SceneDetector, table: SceneTable) -> Loss:
+class ScenePool:
+    """Scenes to learn from, of which the oldest make room for new ones: few scenes are soon known by heart.
+
+    Args:
+        source: of the new ones; None keeps the first ones for good.
+    """
+
+    def __init__(self, tables: Sequence[SceneTable], source: SceneSource | None = None) -> None:
+        self._tables = deque(tables, MAX_CHUNKS)
+        self._source = source
+        self._num_taken = 0
+        self._join()
+
+    def take(self) -> tuple[SceneTable, list[list[int]]]:
+        """All scenes of now, and the things of each."""
+        self._num_taken += 1
+        if self._source is not None and self._num_taken % FRESH_EVERY == 0:
+            self._tables.append(self._source.make(CHUNK))
+            self._join()
+        return self._table, self._things_of
+
+    def _join(self) -> None:
+        self._table = joined(self._tables)
+        self._things_of: list[list[int]] = [[] for _ in self._table.pictures]
+        for thing, row in enumerate(self._table.row.tolist()):
+            self._things_of[row].append(thing)
+
+
+def detector_loss(net: SceneDetector, pool: ScenePool) -> Loss:
     """Where things are (focal loss of "Objects as Points", equation 1), what they look like, colours, background."""
-    things_of: list[list[int]] = [[] for _ in table.pictures]
-    for thing, row in enumerate(table.row.tolist()):
-        things_of[row].append(thing)
 
     def loss(generator: torch.Generator) -> Tensor:
+        table, things_of = pool.take()
         picked = torch.randint(len(table.pictures), (128,), generator=generator)
         light = 1.0 + 0.1 * (torch.rand(len(picked), 1, 1, 1, generator=generator) * 2.0 - 1.0)
         pictures = (on_white(table.pictures[picked]) * light).clamp(0.0, 1.0)
@@ -176,7 +208,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/judges"))
     parser.add_argument("--judges", nargs="+", choices=JUDGES, default=list(JUDGES))
     parser.add_argument("--budget-min", type=float, default=10.0, help="for each judge")
-    parser.add_argument("--num-scenes", type=int, default=12_000)
     parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -197,11 +228,9 @@ def main() -> None:
 
     def detector() -> tuple[SceneDetector, Loss, Loss]:
         net = SceneDetector(SceneDetectorConfig(len(concepts), len(COLOUR_CLASSES), len(COLOUR_CLASSES)))
-        learnt, others = (
-            make_scene_table(options.corpus, options.cache, concepts, num_scenes=num, seed=seed)
-            for num, seed in ((options.num_scenes, 0), (200, 1))
-        )
-        return net, detector_loss(net, learnt), detector_loss(net, others)
+        source, others = (SceneSource(options.corpus, options.cache, concepts, seed=seed) for seed in (0, 1))
+        pool = ScenePool([source.make(CHUNK) for _ in range(FIRST_CHUNKS)], source)
+        return net, detector_loss(net, pool), detector_loss(net, ScenePool([others.make(CHUNK)]))
 
     makers: dict[str, Callable[[], tuple[nn.Module, Loss, Loss]]] = {
         "encoder": encoder,

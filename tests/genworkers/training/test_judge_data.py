@@ -2,7 +2,7 @@
 
 import torch
 
-from genworkers.training.judge_data import COLOUR_CLASSES, NO_CLASS, jittered, on_white, tabulate
+from genworkers.training.judge_data import COLOUR_CLASSES, NO_CLASS, jittered, joined, on_white, tabulate
 from genworkers.training.scenes import Box, Scene, Thing
 
 
@@ -19,6 +19,18 @@ def test_a_scene_becomes_a_map_of_centres_and_a_row_a_thing() -> None:
     assert (table.heat == 1.0).sum((1, 2)).tolist() == [3, 1]
     assert table.heat[0, 2, 2] == 1.0
     assert 0.5 < table.heat[0, 2, 3] < 0.7
+
+
+def test_joined_tables_keep_which_thing_is_in_which_picture() -> None:
+    dog = Thing("dog", "dog", None, False, (Box(32, 0, 64, 8),))
+    pair = Scene("flat", "two", "", (dog, dog))
+    one, other = (
+        tabulate([scene], torch.full((1, 4, 64, 64), shade, dtype=torch.uint8), ["dog"])
+        for scene, shade in ((Scene("flat", "object", "", (dog,)), 1), (pair, 2))
+    )
+    table = joined([one, other, one])
+    assert table.row.tolist() == [0, 1, 1, 2]
+    assert table.pictures[:, 0, 0, 0].tolist() == [1, 2, 1]
 
 
 def test_nothing_is_white_and_moving_leaves_no_mark_on_it() -> None:
