@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/mosaic"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--styles", nargs="+", default=["fluent-flat"], help="STYLE or STYLE:WEIGHT, in this order")
+    parser.add_argument("--weights", type=float, nargs="+", help="of the styles in a batch; pools of scenes keep theirs")
     parser.add_argument("--scenes", type=float, default=0.3, help="share of composed scenes in a batch")
     parser.add_argument("--num-scenes", type=int, default=16_000)
     parser.add_argument("--budget-min", type=float, default=60.0)
@@ -214,7 +215,7 @@ def main() -> None:
         for seed, count in enumerate((options.num_scenes, NUM_KEPT_BACK_SCENES))
     )
     table = encode_texts(numbers.texts(), options.cache)
-    data, picker = joined(stickers, scenes), RowPicker(stickers, scenes, weights, options.scenes)
+    data, picker = joined(stickers, scenes), RowPicker(stickers, scenes, options.weights or weights, options.scenes)
     held_out = [
         (style, (data.is_held_out & (data.style == number)).nonzero()[:, 0])
         for number, (style, _, _) in enumerate(named)
