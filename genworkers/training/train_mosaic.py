@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/mosaic"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--styles", nargs="+", default=["fluent-flat"], help="STYLE or STYLE:WEIGHT, in this order")
-    parser.add_argument("--weights", type=float, nargs="+", help="of the styles in a batch; pools of scenes keep theirs")
+    parser.add_argument("--weights", type=float, nargs="+", help="of the styles in a batch alone")
     parser.add_argument("--scenes", type=float, default=0.3, help="share of composed scenes in a batch")
     parser.add_argument("--num-scenes", type=int, default=16_000)
     parser.add_argument("--budget-min", type=float, default=60.0)
