@@ -227,7 +227,7 @@ def main() -> None:
     pictures = [draw(engine, ImageRequest(prompt=text, net=NAME), SHEET_SEED) for text in texts]
     engine.close()
     write_sheet(
-        options.sheets / f"{options.date}-characters-samples.png", pictures, [str(i + 1) for i in range(NUM_SHEET)]
+        options.sheets / f"{options.date}-characters-samples.webp", pictures, [str(i + 1) for i in range(NUM_SHEET)]
     )
     for number, text in enumerate(texts, 1):
         print(f"{number}. {text}")

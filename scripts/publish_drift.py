@@ -21,7 +21,6 @@ from genworkers.codecs.image_bytes import Pixels, unpremultiply
 from genworkers.contract.image import ImageRequest, Walk
 from genworkers.engine.image_engine import ImageEngine, WalkResult
 from genworkers.engine.image_loading import load_image_engine
-from genworkers.evaluation.pictures import contact_sheet
 from genworkers.nets.fsq_tokenizer import FsqTokenizer
 from genworkers.nets.vae import DriftConfig, DriftPlaces, DriftVae
 from genworkers.training.drift_places import (
@@ -37,7 +36,7 @@ from genworkers.training.drift_places import (
 from genworkers.training.latent_data import LatentSet, load_latents, load_tokenizer
 from genworkers.training.train_drift import places_of
 from scripts.publish_spark import LICENCES
-from scripts.publishing import SHEET_SEED, STYLES, ending, first, last_scores, options_of, write_sheets
+from scripts.publishing import SHEET_SEED, STYLES, ending, first, last_scores, options_of, write_sheet, write_sheets
 
 LIMITS = [
     "A picture is 96 numbers here: fine parts are soft, and what lies between two pictures is a blend of them.",
@@ -200,7 +199,7 @@ def write_walks(engine: ImageEngine, path: Path, direction: str) -> None:
             engine, request, SHEET_SEED, lambda item: list(item.frames) if isinstance(item, WalkResult) else None
         )
     labels = [f"{walk.route} {frame + 1}" for _, walk in walks for frame in range(WALK_FRAMES)]
-    contact_sheet(frames, labels, num_columns=WALK_FRAMES, cell_px=128).save(path, optimize=True)
+    write_sheet(path, frames, labels, num_columns=WALK_FRAMES)
 
 
 def main() -> None:
@@ -276,7 +275,7 @@ def main() -> None:
         engine = load_image_engine({"mosaic": options.mosaic, "drift": options.out})
         engine.start()
         write_sheets(engine, "drift", options)
-        write_walks(engine, options.sheets / f"{options.date}-drift-walks.png", kept[0].name)
+        write_walks(engine, options.sheets / f"{options.date}-drift-walks.webp", kept[0].name)
         engine.close()
     print(json.dumps(proofs, indent=2))
 

@@ -205,8 +205,8 @@ def main() -> None:
     write_sheets(engine, "mosaic", options)
     of_styles = [(prompt, style) for style in STYLES for prompt in PROMPTS[:8]]
     pictures = [draw(engine, ImageRequest(prompt=text, style=style), SHEET_SEED) for text, style in of_styles]
-    write_sheet(options.sheets / f"{options.date}-mosaic-styles.png", pictures, [text for text, _ in of_styles])
-    write_inpaints(engine, options.sheets / f"{options.date}-mosaic-inpaints.png")
+    write_sheet(options.sheets / f"{options.date}-mosaic-styles.webp", pictures, [text for text, _ in of_styles])
+    write_inpaints(engine, options.sheets / f"{options.date}-mosaic-inpaints.webp")
     engine.close()
 
 

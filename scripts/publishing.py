@@ -30,6 +30,7 @@ COMPOSED = (
     *("a mushroom in the top left", "a yellow banana on a blue background"),
 )
 SHEET_SEED = 0
+SHEET_QUALITY = 85
 NUM_UNPICKED = 32
 MANY = 12  # pictures; a sheet with more has smaller rows
 LICENCES_OF_PICTURES = [
@@ -97,7 +98,7 @@ def write_sheet(path: Path, pictures: Sequence[Pixels], labels: Sequence[str], *
     """Write a contact sheet; labels are cut to what fits."""
     sheet = contact_sheet(pictures, [label[:24] for label in labels], num_columns=num_columns, cell_px=144)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, optimize=True)
+    sheet.save(path, quality=SHEET_QUALITY, method=6)
 
 
 def write_sheets(engine: ImageEngine, net: str, options: argparse.Namespace) -> None:
@@ -112,7 +113,7 @@ def write_sheets(engine: ImageEngine, net: str, options: argparse.Namespace) -> 
         requests = [ImageRequest(prompt=text, net=net, style=style) for text, style in asked]
         pictures = [draw(engine, request, SHEET_SEED) for request in requests]
         num_columns = 8 if len(asked) > MANY else 6
-        path = options.sheets / f"{options.date}-{net}-{name}.png"
+        path = options.sheets / f"{options.date}-{net}-{name}.webp"
         write_sheet(path, pictures, [text for text, _ in asked], num_columns=num_columns)
 
 

@@ -194,7 +194,7 @@ def main() -> None:
         batch = draw_all(exam, contestant.sample, kept)
         contestant.close()
         if options.sheet and place == 0:
-            _sheet(batch, exam).save(options.sheet, optimize=True)
+            _sheet(batch, exam).save(options.sheet, quality=85, method=6)
         if not options.only_draw:
             own = evaluate(batch, exam, load_judges(options.judges)) | {"net": contestant.sha256}
             kept.with_suffix(".json").write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
