@@ -27,14 +27,12 @@ class Contestant:
         title: for the table.
         sha256: of its weights.
         sample: draws; the caller closes with `close`.
-        folder: of its checkpoint; None for a baseline.
     """
 
     title: str
     sha256: str
     sample: Sampler
     close: Callable[[], None]
-    folder: Path | None
 
 
 def enter(spec: str, styles: Sequence[str], *, num_threads: int) -> Contestant:
@@ -52,7 +50,7 @@ def enter(spec: str, styles: Sequence[str], *, num_threads: int) -> Contestant:
     kind, _, run = net.partition(":")
     if run:
         path = Path(run)
-        return Contestant(given_title or kind, sha256_of(path), BASELINES[kind](path, styles), _nothing, None)
+        return Contestant(given_title or kind, sha256_of(path), BASELINES[kind](path, styles), _nothing)
     folder = checkpoint_folder(net)
     manifest = load_manifest(folder)
     folders = {manifest.name: folder}
@@ -62,7 +60,7 @@ def enter(spec: str, styles: Sequence[str], *, num_threads: int) -> Contestant:
     engine = load_image_engine(folders, num_threads=num_threads)
     engine.start()
     sampler = _through_engine(engine, manifest.name)
-    return Contestant(given_title or manifest.title, manifest.sha256, sampler, engine.close, folder)
+    return Contestant(given_title or manifest.title, manifest.sha256, sampler, engine.close)
 
 
 def checkpoint_folder(net: str) -> Path:

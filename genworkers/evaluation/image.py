@@ -65,8 +65,11 @@ def evaluate(batch: Tensor, exam: Exam, judges: Judges) -> Figures:
     drawn = {name: batch[part] for name, part in exam.parts.items()}
     real = {name: exam.real(rows) for name, rows in (("seen", exam.seen), ("held_out", exam.held_out))}
     others = judges.features(exam.real(exam.others))
-    features = {"ours": judges.features(drawn["seen"]), "real": judges.features(real["seen"])}
+    spread = np.sqrt(others.var(0).mean())  # so that a feature of real pictures has variance 1 on average
+    others /= spread
+    features = {"ours": judges.features(drawn["seen"]) / spread, "real": judges.features(real["seen"]) / spread}
     return {
+        "styles": list(exam.styles),
         "num": {name: part.stop - part.start for name, part in exam.parts.items()},
         "judges": judges.sha256,
         "distances": _distances(features, others),
@@ -179,6 +182,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.card and ":" in options.net:
+        parser.error(f"--card: {options.net} has no card")
 
     own_styles = () if ":" in options.net else load_manifest(checkpoint_folder(options.net.rpartition("=")[2])).styles
     chosen = [style.partition("=") for style in options.styles or own_styles]
@@ -199,8 +204,8 @@ def main() -> None:
             own = evaluate(batch, exam, load_judges(options.judges)) | {"net": contestant.sha256}
             kept.with_suffix(".json").write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
             figures[contestant.title] = own
-            if options.card and place == 0 and contestant.folder is not None:
-                write_card(contestant.folder, own)
+    if options.card and figures:
+        write_card(checkpoint_folder(options.net.rpartition("=")[2]), figures)
     if figures:
         print(json.dumps(figures))
         print(table(figures))

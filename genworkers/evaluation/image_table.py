@@ -61,12 +61,13 @@ def legend(figures: Figures) -> str:
     tests = next(iter(figures["composition"].values()))
     return "\n".join(
         [
-            f"Drawn: {num['seen']} names of trained concepts, {num['held_out']} of held-out ones, "
+            f"Styles: {', '.join(figures['styles'])}. Drawn: {num['seen']} names of trained concepts, {num['held_out']} of held-out ones, "
             f"{num['composition_seen']} and {num['composition_held_out']} composed prompts "
             f'({tests["object"]["num"]} a test); one picture each, none picked. "Real" is what real pictures of the '
             "same prompts reach under the same judge.",
             "Distances and overlap: names of trained concepts against as many real stickers of other concepts, in the "
-            "64 features of a house net, so they compare with no other net's. Captions: name and all keywords, by a "
+            "64 features of a house net (scaled so that they vary by 1 over real ones), so they compare with no other "
+            "net's. Captions: name and all keywords, by a "
             "house scorer that shares nothing with the net. Composition: right thing and right colour, count or "
             "place; in brackets the colour, count or place alone, whatever the thing. Near a training picture: share "
             "of pictures nearer to one (pixels at 32 px) than 95 % of held-out real stickers are; a net that draws "
@@ -76,13 +77,18 @@ def legend(figures: Figures) -> str:
     )
 
 
-def write_card(folder: Path, figures: Figures) -> None:
-    """Put the figures into a checkpoint's manifest (`training.measured.evaluation`) and the table on its card."""
+def write_card(folder: Path, figures: Mapping[str, Figures]) -> None:
+    """Put figures into a checkpoint's manifest (`training.measured.evaluation`) and the table on its card.
+
+    Args:
+        figures: title to figures: first those of the checkpoint, then those that it is compared with.
+    """
+    own = next(iter(figures.values()))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    manifest["training"].setdefault("measured", {})["evaluation"] = figures
+    manifest["training"].setdefault("measured", {})["evaluation"] = own
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     load_manifest(folder)
-    section = f"{_BEGIN}\n## Evaluation\n\n{table({manifest['title']: figures})}\n\n{legend(figures)}\n{_END}"
+    section = f"{_BEGIN}\n## Evaluation\n\n{table(figures)}\n\n{legend(own)}\n{_END}"
     card = (folder / CARD).read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(_BEGIN)}.*{re.escape(_END)}", re.DOTALL)
     written = pattern.sub(lambda _: section, card) if pattern.search(card) else f"{card.rstrip()}\n\n{section}\n"
