@@ -61,7 +61,8 @@ def legend(figures: Figures) -> str:
     tests = next(iter(figures["composition"].values()))
     return "\n".join(
         [
-            f"Styles: {', '.join(figures['styles'])}. Drawn: {num['seen']} names of trained concepts, {num['held_out']} of held-out ones, "
+            f"Styles: {', '.join(figures['styles'])}. "
+            f"Drawn: {num['seen']} names of trained concepts, {num['held_out']} of held-out ones, "
             f"{num['composition_seen']} and {num['composition_held_out']} composed prompts "
             f'({tests["object"]["num"]} a test); one picture each, none picked. "Real" is what real pictures of the '
             "same prompts reach under the same judge.",
