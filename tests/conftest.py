@@ -17,7 +17,6 @@ import redis
 
 from scripts import embedded_redis
 from scripts.own_stack import Stack
-from tests.genworkers.tiny_latents import stand_ins
 
 CHROMIUM_FLAGS = [
     "--headless",
@@ -147,8 +146,6 @@ def browser_type_launch_args() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything that `make up` starts, once for all tests that ask: web, both workers, beat, Redis."""
-    nets = tmp_path_factory.mktemp("stack-nets") / "nets"
-    stand_ins(nets)
-    stack = Stack(tmp_path_factory.mktemp("stack"), TESSERA_NETS_DIR=str(nets))
+    stack = Stack(tmp_path_factory.mktemp("stack"))
     yield stack
     stack.stop()

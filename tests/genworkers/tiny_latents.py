@@ -1,11 +1,11 @@
-"""Tiny untrained nets that draw in the latents of the tiny mosaic's tokenizer, and folders that hold them all."""
+"""Tiny untrained nets that draw in the latents of the tiny mosaic's tokenizer, and their checkpoints."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from genworkers.checkpoints import CheckpointFacts, load_manifest, save
+from genworkers.checkpoints import CheckpointFacts, save
 from genworkers.codecs.image_bytes import to_webp
 from genworkers.contract.manifests import NetManifest
 from genworkers.engine.canvas import Canvas
@@ -16,16 +16,16 @@ from genworkers.nets.gan import SparkConfig, SparkGenerator
 from genworkers.nets.vae import DriftConfig, DriftPlaces, DriftVae
 from tests.genworkers.tiny_mosaic import STYLES
 
-HOUSE = Path(__file__).resolve().parents[2] / "genworkers" / "weights"
 WIDTH = 6
+CHANNELS = 2
 
 
-def tiny_generator(sentence_width: int = 16, channels: int = 2) -> SparkGenerator:
+def tiny_generator(sentence_width: int = 16) -> SparkGenerator:
     """Random weights, the same every time."""
     torch.manual_seed(3)
     return SparkGenerator(
         SparkConfig(
-            channels=channels,
+            channels=CHANNELS,
             widths=(16, 16),
             num_styles=2,
             sentence_width=sentence_width,
@@ -36,12 +36,12 @@ def tiny_generator(sentence_width: int = 16, channels: int = 2) -> SparkGenerato
     )
 
 
-def tiny_vae(sentence_width: int = 16, channels: int = 2) -> tuple[DriftVae, DriftPlaces]:
+def tiny_vae(sentence_width: int = 16) -> tuple[DriftVae, DriftPlaces]:
     """Random weights, the same every time, with anchors and directions that differ from each other."""
     torch.manual_seed(4)
     net = DriftVae(
         DriftConfig(
-            channels=channels,
+            channels=CHANNELS,
             widths=(8, 16),
             latent_width=WIDTH,
             num_styles=2,
@@ -50,7 +50,7 @@ def tiny_vae(sentence_width: int = 16, channels: int = 2) -> tuple[DriftVae, Dri
             num_paint_blocks=1,
         )
     )
-    places = DriftPlaces(WIDTH, map_side=3, num_directions=2, channels=channels)
+    places = DriftPlaces(WIDTH, map_side=3, num_directions=2, channels=CHANNELS)
     places.anchors.normal_()
     places.directions.normal_()
     places.strangeness_quantiles = torch.linspace(0.0, 2000.0, 101)
@@ -68,9 +68,9 @@ def tiny_drift(canvas: Canvas, reader: PromptReader) -> DriftPainter:
     return DriftPainter(net, places, canvas, reader, styles=STYLES, directions=("redder", "rounder"))
 
 
-def write_spark(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetManifest:
+def write_spark(folder: Path, tokenizer_sha256: str) -> NetManifest:
     """A spark checkpoint that reads sentences of the real text encoder."""
-    net = tiny_generator(sentence_width=384, channels=channels)
+    net = tiny_generator(sentence_width=384)
     facts = CheckpointFacts(
         name=folder.name,
         kind="image",
@@ -78,7 +78,7 @@ def write_spark(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetMa
         title="Spark",
         config={
             "net": {
-                "channels": channels,
+                "channels": CHANNELS,
                 "widths": [16, 16],
                 "num_styles": 2,
                 "noise_width": 8,
@@ -93,9 +93,9 @@ def write_spark(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetMa
     return save(folder, facts, weights={"net": net.state_dict()}, other_parts={}, card="")
 
 
-def write_drift(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetManifest:
+def write_drift(folder: Path, tokenizer_sha256: str) -> NetManifest:
     """A drift checkpoint that reads sentences of the real text encoder."""
-    net, places = tiny_vae(sentence_width=384, channels=channels)
+    net, places = tiny_vae(sentence_width=384)
     facts = CheckpointFacts(
         name=folder.name,
         kind="image",
@@ -103,7 +103,7 @@ def write_drift(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetMa
         title="Drift",
         config={
             "net": {
-                "channels": channels,
+                "channels": CHANNELS,
                 "widths": [8, 16],
                 "latent_width": WIDTH,
                 "num_styles": 2,
@@ -120,16 +120,3 @@ def write_drift(folder: Path, tokenizer_sha256: str, channels: int = 2) -> NetMa
     weights = {"net": net.state_dict(), "places": places.state_dict()}
     atlas = {"map": ("map.webp", to_webp(np.full((96, 96, 4), 200, dtype=np.uint8)))}
     return save(folder, facts, weights=weights, other_parts=atlas, card="")
-
-
-def stand_ins(folder: Path) -> None:
-    """The nets of the house as links, and untrained ones for the families that the house has no net of yet."""
-    folder.mkdir()
-    manifests = [load_manifest(path.parent) for path in sorted(HOUSE.glob("*/manifest.json"))]
-    for manifest in manifests:
-        (folder / manifest.name).symlink_to(HOUSE / manifest.name)
-    tokenizer = next(manifest for manifest in manifests if manifest.name == "mosaic").files["tokenizer"]["sha256"]
-    families = {manifest.family for manifest in manifests}
-    for family, write in (("spark", write_spark), ("drift", write_drift)):
-        if family not in families:
-            write(folder / family, tokenizer, channels=4)
