@@ -19,12 +19,12 @@ STOP_WAIT_S = 30.0
 class Stack:
     """Starts everything and returns when the site says that it is ready."""
 
-    def __init__(self, data_dir: Path, **variables: str) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         outside = {name: value for name, value in os.environ.items() if not name.startswith(("TESSERA_", "DJANGO_"))}
-        self.environment = outside | {"TESSERA_DATA_DIR": str(data_dir), "TESSERA_PORT": str(self.port)} | variables
+        self.environment = outside | {"TESSERA_DATA_DIR": str(data_dir), "TESSERA_PORT": str(self.port)}
         self._lines: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "scripts.up"],
