@@ -113,7 +113,7 @@ def card_text(training: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"* {run['step']} steps of 32 composed characters in {run['spent_s'] // 60} minutes on a part of one CPU core;",
+        f"* {run['step']} steps of 32 composed characters in {run['spent_s'] // 60} minutes on one CPU core;",
         "  always new ones, in words that change: other orders, other words, clauses left out.",
         f"* Nats a hidden code on held-out characters: {run['scores']['cross_entropy']:.3f} (a uniform guess: 8.36).",
         f"* Codes right with none given: {100 * run['scores']['blind_accuracy']:.1f} %.",

@@ -33,7 +33,7 @@ from genworkers.nets.judges import (
 
 BATCH = 64
 MAX_THINGS = 12
-PEAK_CHANCE = 0.3
+PEAK_CHANCE = 0.3  # of 0.15 to 0.55, those from 0.25 to 0.35 count real scenes best
 Net = TypeVar("Net", bound=nn.Module)
 
 
