@@ -70,7 +70,7 @@ def legend(figures: Figures) -> str:
             "64 features of a house net (scaled so that they vary by 1 over real ones), so they compare with no other "
             "net's. Captions: name and all keywords, by a "
             "house scorer that shares nothing with the net. Composition: right thing and right colour, count or "
-            "place; in brackets the colour, count or place alone, whatever the thing. Near a training picture: share "
+            "place, or both things; in brackets the colour, count, place or number of things alone, whatever they are. Near a training picture: share "
             "of pictures nearer to one (pixels at 32 px) than 95 % of held-out real stickers are; a net that draws "
             "only new things has 5 %.",
             "Judges: " + ", ".join(f"{name} {digest[:12]}" for name, digest in judges.items()) + ".",
@@ -119,7 +119,7 @@ def _retrieval(part: str) -> Callable[[Figures, str], str]:
 def _composition(part: str, test: str) -> Callable[[Figures, str], str]:
     def show(figures: Figures, who: str) -> str:
         answers = figures["composition"][part][test]
-        alone = f" ({_percent(answers[f'{who}_attribute'])})" if test in ("colour", "count", "position") else ""
+        alone = f" ({_percent(answers[f'{who}_attribute'])})" if test != "object" else ""
         return f"{_percent(answers[who])}{alone}"
 
     return show
