@@ -71,8 +71,8 @@ def legend(figures: Figures) -> str:
             "net's. Captions: name and all keywords, by a "
             "house scorer that shares nothing with the net. Composition: right thing and right colour, count or "
             "place, or both things; in brackets the colour, count, place or number of things alone, whatever they are. "
-            "Near a training picture: share of pictures nearer to one (pixels at 32 px) than 95 % of held-out real stickers are; a net that draws "
-            "only new things has 5 %.",
+            "Near a training picture: share of pictures nearer to one (pixels at 32 px) than 95 % of held-out real "
+            "stickers are; a net that draws only new things has 5 %.",
             "Judges: " + ", ".join(f"{name} {digest[:12]}" for name, digest in judges.items()) + ".",
         ]
     )
