@@ -206,7 +206,7 @@ def main() -> None:
             kept.with_suffix(".json").write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
             figures[contestant.title] = own
     if options.card and figures:
-        write_card(checkpoint_folder(options.net.rpartition("=")[2]), figures)
+        write_card(checkpoint_folder(options.net.rpartition("=")[2]), figures, options.sheet)
     if figures:
         print(json.dumps(figures))
         print(table(figures))

@@ -1,6 +1,7 @@
 """The figures of `image.py` for people: a markdown table of one or several nets, and its place on a card."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from genworkers.checkpoints import CARD, MANIFEST, load_manifest
 from genworkers.evaluation.composition import TESTS
 
 Figures = dict[str, Any]
+SHEET_WORDS = "The first 32 pictures of the exam, none picked"
 _BEGIN, _END = "<!-- evaluation -->", "<!-- /evaluation -->"
 _TEST_NAMES = {"object": "object", "colour": "colour", "count": "count", "position": "position", "two": "two objects"}
 _PART_NAMES = {"seen": "trained concepts", "held_out": "held-out concepts"}
@@ -78,18 +80,20 @@ def legend(figures: Figures) -> str:
     )
 
 
-def write_card(folder: Path, figures: Mapping[str, Figures]) -> None:
+def write_card(folder: Path, figures: Mapping[str, Figures], sheet: Path | None = None) -> None:
     """Put figures into a checkpoint's manifest (`training.measured.evaluation`) and the table on its card.
 
     Args:
         figures: title to figures: first those of the checkpoint, then those that it is compared with.
+        sheet: a file with the first pictures of the exam, to be shown below the table.
     """
     own = next(iter(figures.values()))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["training"].setdefault("measured", {})["evaluation"] = own
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     load_manifest(folder)
-    section = f"{_BEGIN}\n## Evaluation\n\n{table(figures)}\n\n{legend(own)}\n{_END}"
+    shown = "" if sheet is None else f"\n\n![{SHEET_WORDS}]({os.path.relpath(sheet, folder)})"
+    section = f"{_BEGIN}\n## Evaluation\n\n{table(figures)}\n\n{legend(own)}{shown}\n{_END}"
     card = (folder / CARD).read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(_BEGIN)}.*{re.escape(_END)}", re.DOTALL)
     written = pattern.sub(lambda _: section, card) if pattern.search(card) else f"{card.rstrip()}\n\n{section}\n"

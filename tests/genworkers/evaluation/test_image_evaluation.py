@@ -130,11 +130,12 @@ def test_real_pictures_reach_exactly_what_stands_beside_them(exam: Exam, judges:
     facts = checkpoints.CheckpointFacts(name="net", kind="image", family="mosaic", title="Net", config={})
     checkpoints.save(folder, facts, weights={}, other_parts={}, card="# Net\n")
     for _ in range(2):
-        write_card(folder, {"Net": figures, "Other": figures})
+        write_card(folder, {"Net": figures, "Other": figures}, tmp_path / "sheet.webp")
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert card.startswith("# Net\n")
     assert card.count("## Evaluation") == 1
     assert "| measure | Net | Other | real |" in card
+    assert "(../sheet.webp)" in card
     manifest = json.loads((folder / checkpoints.MANIFEST).read_text(encoding="utf-8"))
     assert manifest["training"]["measured"]["evaluation"]["num"]["seen"] == len(exam.seen)
 
