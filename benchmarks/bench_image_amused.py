@@ -37,7 +37,8 @@ def our_engine(mosaic: MosaicConfig, tokenizer: TokenizerConfig, num_threads: in
     torch.nn.init.normal_(transformer.head.weight, std=0.02)
     reader = PromptReader(load_minilm(minilm_folder()), WordPiece(minilm_folder() / "tokenizer.json"), CPU)
     canvas = Canvas(FsqTokenizer(tokenizer), device=CPU)
-    painter = MosaicPainter(transformer, canvas, reader, styles=("flat",), sampling=Sampling())
+    sampling = Sampling(max_redraws=0)  # random weights draw nothing, which is no reason here to draw it four times
+    painter = MosaicPainter(transformer, canvas, reader, styles=("flat",), sampling=sampling)
     return ImageEngine({"mosaic": painter}, num_threads=num_threads)
 
 

@@ -17,6 +17,8 @@ from genworkers.sampling import schedules
 
 # A mask that covers less than this share of a pixel of the net's square does not touch it.
 MIN_TOUCH_FRAC = 0.02
+# With less to be seen a picture is nothing: transparent tiles are the surest, and of a small thing all may be.
+LEAST_COVERAGE = 0.003  # share of its pixels that are more opaque than not
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,12 @@ class Sampling:
     Attributes:
         choice_temperature: noise on which tiles are decided first; falls to 0 over the steps.
         temperature: of every draw.
+        max_redraws: how often a picture that came out as nothing is begun again.
     """
 
     choice_temperature: float = 4.5
     temperature: float = 1.0
+    max_redraws: int = 3
 
 
 @dataclass(kw_only=True)
@@ -44,6 +48,8 @@ class MosaicPicture(Picture):
         num_to_decide: how many were undecided at first.
         heed: (N, caption_tokens) float32: how much each tile read each caption token when it was decided.
         inputs: the start picture and the mask that the result is laid into.
+        painted: once it is finished, premultiplied.
+        num_redraws: how often it came out as nothing and was begun again.
     """
 
     prompt: ReadPrompt
@@ -53,6 +59,8 @@ class MosaicPicture(Picture):
     num_to_decide: int
     heed: Tensor
     inputs: Inputs
+    painted: Floats | None = None
+    num_redraws: int = 0
 
     @property
     def num_decided(self) -> int:
@@ -166,6 +174,21 @@ class MosaicPainter:
                     self._decide(picture, logits[2 * row], logits[2 * row + 1], heed[2 * row])
         for picture in pictures:
             picture.step += 1
+            if picture.is_finished:
+                self._look_at(picture)
+
+    def _look_at(self, picture: MosaicPicture) -> None:
+        """Paint a finished picture; if it began with nothing and shows nothing, let it begin again."""
+        picture.painted = self._canvas.paint(picture.codes)
+        coverage = float((picture.painted[..., 3] > 0.5).mean())
+        if (
+            picture.inputs.start is None
+            and coverage < LEAST_COVERAGE
+            and picture.num_redraws < self._sampling.max_redraws
+        ):
+            picture.num_redraws += 1
+            picture.step = 0
+            picture.is_masked = torch.ones_like(picture.is_masked)
 
     def _guess(self, padded: list[MosaicPicture]) -> tuple[Tensor, Tensor]:
         """Logits (2 * lanes, N, K) with the prompt, without, with, ... and what each tile heeded, on the CPU."""
@@ -208,7 +231,9 @@ class MosaicPainter:
 
     def develop(self, picture: MosaicPicture) -> list[Pixels]:
         """The finished picture, laid into the start picture where there is a mask."""
-        enlarged = self._canvas.enlarge(self._canvas.paint(picture.codes), picture.request)
+        if picture.painted is None:
+            raise ValueError(f"picture {picture.index} is not finished")
+        enlarged = self._canvas.enlarge(picture.painted, picture.request)
         start, mask = picture.inputs.start, picture.inputs.mask
         if start is None or mask is None:
             return [enlarged]

@@ -20,6 +20,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "apple", "cat", "a"]
 TOKENIZER_CONFIG = TokenizerConfig(levels=(4, 3), widths=(8, 16, 16), detail_width=8)
 STYLES = ("flat", "round")
 MOSAIC_CONFIG = MosaicConfig(num_codes=12, num_styles=2, caption_tokens=8, caption_width=16, width=16, num_layers=1)
+SAMPLING = Sampling(max_redraws=0)  # untrained nets draw little that can be seen
 
 
 def write_wordpiece(folder: Path) -> Path:
@@ -64,7 +65,7 @@ def tiny_mosaic(folder: Path, lanes: int = 1) -> MosaicPainter:
         tiny_canvas(),
         tiny_reader(folder),
         styles=STYLES,
-        sampling=Sampling(),
+        sampling=SAMPLING,
         lanes=lanes,
     )
 
@@ -81,7 +82,7 @@ def write_mosaic(folder: Path) -> NetManifest:
         kind="image",
         family="mosaic",
         title="Mosaic",
-        config={"tokenizer": asdict(TOKENIZER_CONFIG), "transformer": asdict(config), "sampling": asdict(Sampling())},
+        config={"tokenizer": asdict(TOKENIZER_CONFIG), "transformer": asdict(config), "sampling": asdict(SAMPLING)},
         styles={style: style.title() for style in STYLES},
     )
     weights = {"tokenizer": tokenizer.state_dict(), "transformer": transformer.state_dict()}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from genworkers.codecs.image_bytes import Pixels
+from genworkers.codecs.image_bytes import Floats, Pixels
 from genworkers.contract.image import ImageRequest
 from genworkers.engine.canvas import Canvas
 from genworkers.engine.errors import EngineError
-from genworkers.engine.mosaic import MosaicPainter, MosaicPicture
+from genworkers.engine.mosaic import MosaicPainter, MosaicPicture, Sampling
 from genworkers.engine.painter import Inputs
 from genworkers.nets.palette_tokenizer import PaletteTokenizer, PaletteTokenizerConfig
 from tests.genworkers.tiny_mosaic import tiny_canvas, tiny_mosaic
@@ -171,3 +171,21 @@ def test_pixel_art_is_enlarged_by_whole_factors_and_explained_only_where_a_figur
         assert pixels.shape == (size_px, size_px, 4)
         assert (pixels == [10, 200, 10, 255]).all()
     assert canvas.thumbnail(painted).shape == (64, 64, 4)
+
+
+def test_a_picture_of_nothing_is_begun_again_but_not_for_ever(
+    painter: MosaicPainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painter, "_sampling", Sampling(max_redraws=3))
+    paint = painter._canvas.paint
+    num_of_nothing = [2]
+
+    def nothing_at_first(codes: torch.Tensor) -> Floats:
+        num_of_nothing[0] -= 1
+        return np.zeros_like(paint(codes)) if num_of_nothing[0] >= 0 else np.ones_like(paint(codes))
+
+    monkeypatch.setattr(painter._canvas, "paint", nothing_at_first)
+    assert finished(painter, Inputs()).num_redraws == 2
+    num_of_nothing[0] = 100
+    assert finished(painter, Inputs()).num_redraws == 3
+    assert finished(painter, Inputs(start=START), strength=0.5).num_redraws == 0  # who begins with nothing may keep it
