@@ -31,6 +31,8 @@ ROOMS = {
     "genworkers/nets": "torch and nothing else",
     "genworkers/sampling": "pure functions on logits and schedules",
     "genworkers/codecs": "between bytes and numbers",
+    "genworkers/marks": "invisible marks and fingerprints: writing and finding them",
+    "genworkers/screening": "nets behind the safety verdicts",
     "genworkers/importing": "open checkpoints of other makers, read once and converted",
     "genworkers/training": "run by people, imported by nobody",
     "genworkers/evaluation": "every number on a card comes from here",
