@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("webapp.studio.urls")),
     path("", include("webapp.jobs.urls")),
     path("", include("webapp.gallery.urls")),
+    path("", include("webapp.provenance.urls")),
     path("accounts/", include("webapp.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),

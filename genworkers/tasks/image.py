@@ -17,10 +17,12 @@ from genworkers.contract.image import ImageRequest, PictureFacts
 from genworkers.contract.names import GENERATE_TASK_OF_KIND
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
-from genworkers.tasks import engines, image_inputs, lifecycle
+from genworkers.marks.keys import MarkKey
+from genworkers.tasks import engines, image_inputs, lifecycle, marking
 from genworkers.tasks.lifecycle import Run
 from webapp.catalog import selectors as catalog
 from webapp.gallery.services import ArtifactDraft
+from webapp.provenance.services import FingerprintFacts, MarkFacts
 from webapp.safety.models import Action
 from webapp.safety.rules import ScreenResult
 
@@ -43,13 +45,15 @@ def generate_image(self: Task[[str], None], job_id: str) -> None:
 
 @dataclass(frozen=True)
 class _Made:
-    """One result as files."""
+    """One result as files, marked."""
 
     index: int
     seed: int
     data: bytes
     media_type: str
     thumbnail: bytes
+    mark: MarkFacts
+    fingerprint: FingerprintFacts
     facts: PictureFacts
 
 
@@ -58,6 +62,7 @@ class _Canvasser:
     """What watchers are shown of one job, within its byte budget, and what is kept of it."""
 
     request: ImageRequest
+    key: MarkKey
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
     made: list[_Made] = field(default_factory=list)
@@ -69,7 +74,8 @@ class _Canvasser:
             return None if self.request.is_draft else self._preview(item)
         if self.request.is_draft:
             return self._draft(item) if isinstance(item, ImageResult) else None
-        self.made.append(_walk_file(item, self.request) if isinstance(item, WalkResult) else _picture_file(item))
+        is_walk = isinstance(item, WalkResult)
+        self.made.append(_walk_file(item, self.request, self.key) if is_walk else _picture_file(item, self.key))
         return None
 
     def _preview(self, step: ImageStep) -> Preview | None:
@@ -104,7 +110,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     inputs = image_inputs.of(run, request, engine)
     ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
     run.add(ticket)
-    canvasser = _Canvasser(request)
+    canvasser = _Canvasser(request, run.mark_key)
 
     def report() -> bool:
         shown = [preview for item in ticket.read(POLL_S) if (preview := canvasser.take(item)) is not None]
@@ -113,6 +119,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
         return run.publish(*(shown if run.may_show else []), progress=progress)
 
     run.follow(report)
+    origins = image_inputs.origins_of(run, request)
     return [
         run.draft(
             made.index,
@@ -120,6 +127,10 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
             media_type=made.media_type,
             seed=made.seed,
             output_verdict=NOT_SCREENED,
+            mark=made.mark,
+            fingerprint=made.fingerprint,
+            ingredients=origins.ingredients,
+            source_type=origins.source_type,
             thumbnail=made.thumbnail,
             size_px=request.size_px,
             facts=made.facts,
@@ -128,31 +139,40 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     ]
 
 
-def _picture_file(result: ImageResult) -> _Made:
+def _picture_file(result: ImageResult, key: MarkKey) -> _Made:
+    mark = marking.new_picture_mark(key)
+    (pixels,) = marking.marked([result.pixels], key, mark)
     return _Made(
         index=result.index,
         seed=result.seed,
-        data=image_bytes.to_png(result.pixels),
+        data=image_bytes.to_png(pixels),
         media_type="image/png",
-        thumbnail=_thumbnail(result.pixels),
+        thumbnail=_thumbnail(pixels),
+        mark=mark,
+        fingerprint=marking.picture_fingerprint(pixels),
         facts=PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
     )
 
 
-def _walk_file(result: WalkResult, request: ImageRequest) -> _Made:
+def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey) -> _Made:
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
+    mark = marking.new_picture_mark(key)
+    frames = marking.marked(result.frames, key, mark)
     try:
-        data = animation.to_animation(result.frames, walk.file_format, walk.fps, request.background)
+        data = animation.to_animation(frames, walk.file_format, walk.fps, request.background)
     except animation.AnimationTooLargeError as error:
         raise EngineError("animation_too_large", str(error)) from error
+    first = image_bytes.lay_on(frames[0], request.background)
     return _Made(
         index=0,
         seed=result.seed,
         data=data,
         media_type=animation.MEDIA_TYPE_OF[walk.file_format],
-        thumbnail=_thumbnail(image_bytes.lay_on(result.frames[0], request.background)),
+        thumbnail=_thumbnail(first),
+        mark=mark,
+        fingerprint=marking.picture_fingerprint(first),
         facts=PictureFacts(),
     )
 

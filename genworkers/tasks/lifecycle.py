@@ -23,7 +23,8 @@ from genworkers.contract.names import VERSION
 from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import leases
+from genworkers.marks.keys import MarkKey
+from genworkers.tasks import leases, marking
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.gallery.services import ArtifactDraft
@@ -32,7 +33,8 @@ from webapp.jobs.eventlog import FenceLostError
 from webapp.jobs.models import Job
 from webapp.jobs.services import Claim
 from webapp.provenance import services as provenance
-from webapp.provenance.services import GenerationFacts, SignedFile
+from webapp.provenance.manifest import MADE_BY_NET
+from webapp.provenance.services import FingerprintFacts, GenerationFacts, Ingredient, MarkFacts, SignedFile
 from webapp.safety import rules
 from webapp.safety import services as safety
 from webapp.safety.models import Action
@@ -77,6 +79,11 @@ class Run:
         job = self.claim.job
         typed = GENERATION_REQUEST.validate_python(job.request).typed_text
         return rules.screen(typed, workspace_id=job.workspace_id, stage="prompt")
+
+    @cached_property
+    def mark_key(self) -> MarkKey:
+        """The key that marks what this job makes."""
+        return marking.key_of(self.claim.job.workspace_id)
 
     @property
     def may_show(self) -> bool:
@@ -138,6 +145,10 @@ class Run:
         media_type: str,
         seed: int,
         output_verdict: ScreenResult,
+        mark: MarkFacts,
+        fingerprint: FingerprintFacts,
+        ingredients: Sequence[Ingredient] = (),
+        source_type: str = MADE_BY_NET,
         thumbnail: bytes | None = None,
         size_px: int | None = None,
         num_tokens: int | None = None,
@@ -159,12 +170,15 @@ class Run:
             checkpoint_sha256=net.sha256,
             created_at=timezone.now(),
             software_version=VERSION,
+            mark=mark,
+            source_type=source_type,
         )
         began = time.monotonic()
-        original = provenance.sign(data, media_type, facts=generation)
+        original = provenance.sign(data, media_type, facts=generation, ingredients=ingredients)
         small: SignedFile | None = None
         if thumbnail is not None:
-            small = provenance.sign(thumbnail, "image/webp", facts=generation, parent=original)
+            parent = provenance.copy_of(original, "c2pa.resized", generation.title)
+            small = provenance.sign(thumbnail, "image/webp", facts=generation, ingredients=[parent])
         waited = (job.started_at or job.created_at) - job.created_at
         return ArtifactDraft(
             artifact_id=generation.artifact_id,
@@ -191,7 +205,8 @@ class Run:
             original=original,
             thumbnail=small,
             verdicts=verdicts,
-            mark=provenance.UNMARKED,
+            mark=mark,
+            fingerprint=fingerprint,
         )
 
 

@@ -14,7 +14,7 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import engines, leases, lifecycle
+from genworkers.tasks import engines, leases, lifecycle, marking
 from genworkers.tasks.lifecycle import BlockedError, Run
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety import rules
@@ -95,7 +95,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
     texts: list[GrowingText] = []
     for index, seed in enumerate(seeds):
         ticket = engines.text_engine().submit(
-            request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id)
+            request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id), mark_key=run.mark_key
         )
         run.add(ticket)
         texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
@@ -131,6 +131,8 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
             media_type="text/plain; charset=utf-8",
             seed=text.seed,
             output_verdict=text.verdict(terms),
+            mark=marking.text_mark_of(run.mark_key, request, text.newest.num_tokens),
+            fingerprint=marking.text_fingerprint(text.text),
             num_tokens=text.newest.num_tokens,
             finish_reason=text.ticket.finish_reason or "",
             excerpt=text.text[:EXCERPT_CHARS],

@@ -86,11 +86,12 @@ class FileFacts(BaseModel):
 
 
 class MarkFacts(BaseModel):
-    """How the content is watermarked; the scheme "none" says that it is not."""
+    """How the content is watermarked; the scheme "none" says that it is not, and `note` why."""
 
     scheme: str
     key_id: str
-    payload: str
+    payload: str = Field(description="the number that a picture's mark carries, in hex; a text's carries none")
+    note: str
 
 
 class VerdictFacts(BaseModel):

@@ -42,7 +42,7 @@ def _tiles(artifact: Artifact) -> list[tuple[str, str]]:
     is_held = artifact.status == Artifact.Status.HELD
     return [
         ("signed", "on") if is_signed else ("not signed", "bad"),
-        ("marked", "on") if is_marked else ("not marked yet", ""),
+        ("marked", "on") if is_marked else ("not marked", ""),
         screened,
         ("held for review", "held") if is_held else ("released", "on"),
     ]
