@@ -24,6 +24,7 @@ from genworkers.engine.prompt import prompt_ids
 from genworkers.engine.runner import Row, drop_stopped, run_step
 from genworkers.engine.sequence import StopStrings, TextSequence, TextStep
 from genworkers.engine.ticket import Ticket
+from genworkers.marks.keys import MarkKey
 
 logger = logging.getLogger(__name__)
 
@@ -127,16 +128,19 @@ class TextEngine:
         if net is not None:
             self._nets.give_back(net)
 
-    def submit(self, request: TextRequest, *, seed: int, deadline_s: float, user: str) -> Ticket[TextStep]:
+    def submit(
+        self, request: TextRequest, *, seed: int, deadline_s: float, user: str, mark_key: MarkKey | None = None
+    ) -> Ticket[TextStep]:
         """Queue one text of a request; a net that is not in memory is loaded first, in the caller's thread.
 
-        The same request and seed give the same text, whoever shares the device.
+        The same request, seed and key give the same text, whoever shares the device.
 
         Args:
             request: checked parameters; its own `seed` and `num_texts` are not read.
             seed: 0..2^63-1.
             deadline_s: seconds from now after which the text ends where it is.
             user: whose request it is; users share the device evenly.
+            mark_key: whose mark the text carries, see `genworkers/marks/text_mark.py`; None writes it without.
 
         Returns:
             A ticket whose items are the steps of the text; the last has a finish reason.
@@ -154,7 +158,7 @@ class TextEngine:
             ticket.finish("deadline")
             return ticket
         try:
-            sequence = self._sequence(net, request, seed, ticket, user)
+            sequence = self._sequence(net, request, ticket, seed=seed, user=user, mark_key=mark_key)
             with self._changed:
                 self._refuse_if_not_serving()
                 num_waiting = net.scheduler.num_waiting_of(user) + sum(
@@ -173,7 +177,16 @@ class TextEngine:
             raise
         return ticket
 
-    def _sequence(self, net: ServedNet, request: TextRequest, seed: int, ticket: Ticket[TextStep], user: str) -> Row:
+    def _sequence(
+        self,
+        net: ServedNet,
+        request: TextRequest,
+        ticket: Ticket[TextStep],
+        *,
+        seed: int,
+        user: str,
+        mark_key: MarkKey | None,
+    ) -> Row:
         codec, context_tokens = net.loaded.codec, net.loaded.context_tokens
         ids = prompt_ids(codec, request, context_tokens)
         return TextSequence(
@@ -181,7 +194,7 @@ class TextEngine:
             max_tokens=request.max_tokens,
             context_tokens=context_tokens,
             end_ids=codec.end_ids,
-            draw=drawing_for(request, seed, ids, codec),
+            draw=drawing_for(request, seed, ids, codec, mark_key),
             ticket=ticket,
             detokenizer=TextDecoder(codec),
             stops=StopStrings(request.stop),

@@ -1,0 +1,181 @@
+"""The text mark as its finder sees it: fair coins, honest p-values, each context once, clear refusals."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from genworkers.marks.keys import MarkKey
+from genworkers.marks.text_bits import CONTEXT_TOKENS, NUM_LAYERS, Contexts, Trail, Words, keyed_words, text_key
+from genworkers.marks.text_mark import (
+    FALSE_POSITIVE_FRAC,
+    LAYER_WEIGHTS,
+    MIN_TOKENS,
+    TextMarkScore,
+    detect,
+    detect_any,
+    standing,
+)
+
+KEY = MarkKey("one", bytes(range(32)))
+OTHER = MarkKey("two", bytes(range(1, 33)))
+NUM_CANDIDATES = 8
+
+
+def marked_text(num_tokens: int, *, key: MarkKey = KEY, seed: int = 0) -> list[int]:
+    """Of eight candidates the one with the highest score is always taken: the strongest mark there can be."""
+    chance = random.Random(seed)
+    trail, ids = Trail(key), list[int]()
+    for _ in range(num_tokens):
+        candidates = np.array([[chance.randrange(4000) for _ in range(NUM_CANDIDATES)]], np.uint32)
+        best = 0
+        if (place := trail.place) is not None:
+            words = keyed_words(place.key, np.array([place.context], np.uint32), candidates)
+            best = int((coins_of(words) @ LAYER_WEIGHTS).argmax())
+        ids.append(int(candidates[0, best]))
+        trail.add(ids[-1])
+    return ids
+
+
+def coins_of(words: Words) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """(..., NUM_LAYERS), 0 or 1."""
+    return (words[..., None] >> np.arange(NUM_LAYERS, dtype=np.uint32) & 1).astype(np.float64)
+
+
+def plain_text(num_tokens: int, seed: int) -> list[int]:
+    return np.random.default_rng(seed).integers(0, 4000, num_tokens).tolist()
+
+
+def exact_tail(num_tokens: int, deviation: float) -> float:
+    """P(score >= deviation) of fair coins, from the product of their characteristic functions."""
+    weights = np.rint(LAYER_WEIGHTS * 29 / 9 * 9).astype(int)  # linspace(10, 1, 30) in 29ths
+    assert weights / 29 == pytest.approx(LAYER_WEIGHTS)
+    num_values = int(num_tokens * weights.sum()) + 1
+    size = 1 << (num_values - 1).bit_length()
+    angles = np.arange(size // 2 + 1) * 2 * np.pi / size
+    cosines = np.prod(np.cos(angles[:, None] * weights / 2), axis=1) ** num_tokens
+    masses = np.fft.irfft(np.exp(-0.5j * angles * (num_values - 1)) * cosines, size)[:num_values]
+    return float(masses[math.ceil((num_values - 1) / 2 + deviation * 29 - 1e-6) :].sum())
+
+
+def test_coins_are_fair_and_independent_across_layers_contexts_and_candidates() -> None:
+    contexts = np.array([[n // 9, n % 9, 7] for n in range(400)], np.uint32)
+    words = keyed_words(text_key(KEY), contexts, np.tile(np.arange(50, dtype=np.uint32), (400, 1)))
+    coins = coins_of(words)
+    assert abs(coins.mean(axis=(0, 1)) - 0.5).max() < 5 * 0.5 / math.sqrt(20_000)
+    table = coins.reshape(-1, NUM_LAYERS) - 0.5
+    related = table.T @ table / len(table) * 4 - np.eye(NUM_LAYERS)
+    assert abs(related).max() < 5 / math.sqrt(20_000)
+    assert abs(coins[:-1] - coins[1:]).mean() == pytest.approx(0.5, abs=0.005)
+    assert abs(coins[:, :-1] - coins[:, 1:]).mean() == pytest.approx(0.5, abs=0.005)
+
+
+def test_coins_depend_on_key_context_its_order_and_candidate_alone() -> None:
+    first, second = (np.array([context], np.uint32) for context in ((1, 2, 3), (2, 1, 3)))
+    candidates = np.array([[5, 6, 2**32 - 1]], np.uint32)
+    words = keyed_words(text_key(KEY), first, candidates)
+    assert words.tolist() == keyed_words(text_key(KEY), first, candidates).tolist()
+    assert words[0, 1] == keyed_words(text_key(KEY), first, candidates[:, 1:2])[0, 0]
+    assert len({int(one) for one in words[0]}) == 3
+    assert not set(words[0].tolist()) & set(keyed_words(text_key(KEY), second, candidates)[0].tolist())
+    assert not set(words[0].tolist()) & set(keyed_words(text_key(OTHER), first, candidates)[0].tolist())
+
+
+def test_the_function_is_aes_over_four_little_endian_numbers() -> None:
+    # FIPS 197, appendix C.1: 00112233...ff under 00010203...0f is 69c4e0d8...
+    context, candidate = (
+        np.array([[0x33221100, 0x77665544, 0xBBAA9988]], np.uint32),
+        np.array([[0xFFEEDDCC]], np.uint32),
+    )
+    assert keyed_words(bytes(range(16)), context, candidate).tolist() == [[0xD8E0C469]]
+
+
+def test_a_context_is_given_once_and_only_when_it_is_whole() -> None:
+    contexts, given = Contexts(), []
+    for token_id in [1, 2, 3, 1, 2, 3, 4]:
+        given.append(contexts.current)
+        contexts.add(token_id)
+    assert given == [None, None, None, (1, 2, 3), (2, 3, 1), (3, 1, 2), None]
+    assert contexts.current == (2, 3, 4)
+
+
+def test_a_marked_text_is_found_and_only_under_its_key() -> None:
+    ids = marked_text(60)
+    found = detect(ids, KEY)
+    assert found.verdict == "marked"
+    assert found.num_scored == 60 - CONTEXT_TOKENS
+    assert found.p_value < 1e-12
+    assert detect(ids, OTHER).p_value > 1e-3
+    assert detect(plain_text(60, 1), KEY).p_value > 1e-3
+
+
+def test_p_values_of_texts_without_the_mark_are_uniform() -> None:
+    p_values = np.array([detect(plain_text(80, seed), KEY).p_value for seed in range(2000)])
+    for level in (0.01, 0.1, 0.5, 0.9):
+        assert (p_values <= level).mean() == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 2000))
+
+
+@pytest.mark.parametrize("num_tokens", [1, 2, 5, 20, 200])
+@pytest.mark.parametrize("z", [2.0, 2.33, 3.72, 4.75, 6.0])
+def test_the_reported_tail_is_never_below_the_exact_one(num_tokens: int, z: float) -> None:
+    spread = math.sqrt(num_tokens * float(LAYER_WEIGHTS @ LAYER_WEIGHTS) / 4)
+    if z * spread > num_tokens * LAYER_WEIGHTS.sum() / 2:
+        return  # higher than all heads
+    exact, reported = exact_tail(num_tokens, z * spread), math.erfc(z / math.sqrt(2)) / 2
+    assert exact <= reported * (1 + 1e-6) + 1e-15
+    if num_tokens >= 200 and z < 5:
+        assert exact > 0.98 * reported
+
+
+def test_a_sentence_that_is_repeated_counts_once() -> None:
+    sentence = plain_text(20, 3)
+    once, often = detect(sentence, KEY), detect(sentence * 30, KEY)
+    assert often.num_scored == once.num_scored + CONTEXT_TOKENS  # the joints
+    assert often.p_value > 1e-4
+
+
+def test_a_mark_survives_edits_of_one_token_in_ten() -> None:
+    chance = random.Random(0)
+    ids = [chance.randrange(4000) if chance.random() < 0.1 else token_id for token_id in marked_text(150)]
+    del ids[30:35]
+    assert detect(ids, KEY).verdict == "marked"
+
+
+def test_texts_too_short_for_a_context_say_nothing() -> None:
+    for ids in ([], [7], [7, 8, 9]):
+        assert detect(ids, KEY) == TextMarkScore(0, 1.0)
+        assert detect(ids, KEY).verdict == "too_short"
+    assert detect([7, 8, 9, 10], KEY).num_scored == 1
+    assert detect(plain_text(MIN_TOKENS + CONTEXT_TOKENS, 0), KEY).verdict == "not_found"
+    assert detect(plain_text(MIN_TOKENS + CONTEXT_TOKENS - 1, 0), KEY).verdict == "too_short"
+
+
+def test_trying_many_keys_costs_what_it_gains_by_chance() -> None:
+    ids = marked_text(40, key=OTHER)
+    keys = [KEY, OTHER, *(MarkKey(str(n), bytes([n] * 32)) for n in range(98))]
+    assert detect_any(ids, keys) == (OTHER, TextMarkScore(37, detect(ids, OTHER).p_value * 100))
+    assert detect_any(ids, []) is None
+    lucky = sum(
+        detect_any(plain_text(40, seed), keys)[1].p_value <= 0.1  # type: ignore[index]
+        for seed in range(200)
+    )
+    assert lucky <= 40  # 20 are expected
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**32])
+def test_token_ids_outside_the_range_are_refused_with_the_range(wrong: int) -> None:
+    with pytest.raises(ValueError, match=r"token ids must be 0\.\.4294967295"):
+        detect([1, 2, 3, wrong], KEY)
+
+
+def test_the_record_says_what_a_mark_can_be_worth() -> None:
+    assert standing(500, temperature=0.8, top_k=50) == "marked"
+    assert standing(MIN_TOKENS, temperature=0.8, top_k=50) == "too_short"
+    assert standing(500, temperature=0.0, top_k=50) == "not_drawn"
+    assert standing(500, temperature=0.8, top_k=1) == "not_drawn"
+
+
+def test_a_score_tells_neither_coins_nor_key() -> None:
+    assert TextMarkScore.__slots__ == ("num_scored", "p_value")
+    assert 0 < FALSE_POSITIVE_FRAC <= 1e-4
