@@ -1,0 +1,153 @@
+"""What is left of a picture when its content is taken away, folded onto one tile at every scale it may have.
+
+Start at `tiles_of`. Nothing here knows a key, so it is done once however many are tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from genworkers.marks.picture_pattern import CHIPS_ACROSS, TILE_CHIPS, Floats
+
+Pixels = NDArray[np.uint8]
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+WHITE = 255.0
+# How many chips lie along the longer side: 128 in a whole picture, fewer in a cropped one, more in one with margins.
+LEVELS_CHIPS = ((40, 64), (64, 128), (128, 200))
+SCALE_STEP = 1.01
+CROPPED_FROM_CHIP_PX = (2.0, 4.0, 8.0)  # of pictures of 256, 512 and 1,024 px
+CELLS_A_CHIP = 2
+RADIUS_PX = 4
+EDGE = 24.0  # levels; what differs by more is another thing, not the mark
+MAX_TO_MEDIAN = 3.0
+MAX_READ_PX = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """What a picture leaves in a tile, for every way its chips may lie.
+
+    Attributes:
+        chips: (N, TILE_CHIPS, TILE_CHIPS), each of norm 1, or all 0 where nothing was left.
+        across: (N,) how many chips lie along the picture's longer side.
+        is_mirrored: (N,) whether the picture was mirrored first.
+    """
+
+    chips: Floats
+    across: NDArray[np.float64]
+    is_mirrored: NDArray[np.bool_]
+
+
+def tiles_of(frames: Sequence[Pixels]) -> Tiles:
+    """Fold what is left of a picture, or of the frames of an animation together.
+
+    Args:
+        frames: one or more pictures (H, W, 3) or (H, W, 4) of one size.
+    """
+    lumas = [luma_on_white(frame) for frame in frames]
+    longer_px = max(frames[0].shape[:2])
+    exact = [float(CHIPS_ACROSS), *(longer_px / chip_px for chip_px in CROPPED_FROM_CHIP_PX)]
+    lowest, highest = LEVELS_CHIPS[0][0], LEVELS_CHIPS[-1][1]
+    grid = np.exp(np.arange(np.log(lowest), np.log(highest), np.log(SCALE_STEP)))
+    scales = np.unique([*(each for each in exact if lowest < each <= highest), *grid])
+    chips, across = [], []
+    for low, high in LEVELS_CHIPS:
+        of_level = scales[(scales > low) & (scales <= high)]
+        left = np.mean([_residual(_with_side(luma, CELLS_A_CHIP * high)) for luma in lumas], axis=0, dtype=np.float32)
+        chips.append(_whitened(_chips(_folded(left, of_level))))
+        across.append(np.repeat(of_level, CELLS_A_CHIP**2))
+    whole, scale_of = np.concatenate(chips), np.concatenate(across)
+    return Tiles(
+        np.concatenate([whole, whole[..., ::-1]]),
+        np.tile(scale_of, 2),
+        np.repeat([False, True], len(whole)),
+    )
+
+
+def luma_on_white(pixels: Pixels) -> Floats:
+    """How light a picture is on a white page: (H, W) in 0..255; large ones are read at half size, a third, ...."""
+    factor = max(pixels.shape[:2]) // MAX_READ_PX
+    if factor > 1:
+        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
+    luma: Floats = pixels[..., :3].astype(np.float32) @ LUMA
+    if pixels.shape[2] == 4:
+        luma = WHITE + (luma - WHITE) * (pixels[..., 3].astype(np.float32) / 255.0)
+    return luma
+
+
+def _with_side(luma: Floats, longer_px: int) -> Floats:
+    height_px, width_px = luma.shape
+    factor = longer_px / max(height_px, width_px)
+    size = max(1, round(width_px * factor)), max(1, round(height_px * factor))
+    return np.asarray(Image.fromarray(luma, mode="F").resize(size, Image.Resampling.LANCZOS))
+
+
+def _residual(luma: Floats) -> Floats:
+    """How far each pixel differs from those near it that are about as light: noise and marks, no edges and no slopes.
+
+    What a bilateral filter takes away (Tomasi, Manduchi 1998), with Tukey's biweight in place of the Gaussian and not
+    divided by the sum of the weights, so that a pixel with few neighbours of its own kind counts for less.
+    """
+    height_px, width_px = luma.shape
+    left = np.zeros_like(luma)
+    for down in range(RADIUS_PX + 1):
+        for right in range(-RADIUS_PX, RADIUS_PX + 1):
+            is_second_of_pair = down == 0 and right <= 0
+            if is_second_of_pair or down**2 + right**2 > RADIUS_PX**2 or down >= height_px or abs(right) >= width_px:
+                continue
+            here = slice(0, height_px - down), slice(max(0, -right), width_px - max(0, right))
+            there = slice(down, height_px), slice(max(0, right), width_px - max(0, -right))
+            difference = luma[here] - luma[there]
+            kinship = np.maximum(1.0 - np.square(difference / EDGE), 0.0)
+            difference *= kinship * kinship
+            left[here] += difference
+            left[there] -= difference
+    return left
+
+
+def _folded(left: Floats, across: NDArray[np.float64]) -> Floats:
+    """Sum all tiles of a picture into one, at each scale: (S, cells, cells), CELLS_A_CHIP cells a chip."""
+    cells_a_px = CELLS_A_CHIP * across / max(left.shape)
+    rows, columns = (_fold_weights(length_px, cells_a_px) for length_px in left.shape)
+    down = (rows.reshape(-1, left.shape[0]) @ left).reshape(len(across), -1, left.shape[1])
+    folded: Floats = np.matmul(down, columns.transpose(0, 2, 1))
+    return folded
+
+
+def _fold_weights(length_px: int, cells_a_px: NDArray[np.float64]) -> Floats:
+    """(S, cells, length_px): the share of each pixel that falls into each cell; cells are at least a pixel wide."""
+    num_cells = CELLS_A_CHIP * TILE_CHIPS
+    starts = np.arange(length_px) * cells_a_px[:, None]
+    first = np.floor(starts).astype(np.intp)
+    share = np.minimum(1.0, (first + 1 - starts) / cells_a_px[:, None])
+    weights = np.zeros((len(cells_a_px), num_cells, length_px), dtype=np.float32)
+    scale, place = np.indices(starts.shape)
+    weights[scale, first % num_cells, place] = share
+    weights[scale, (first + 1) % num_cells, place] = 1.0 - share
+    return weights
+
+
+def _chips(folded: Floats) -> Floats:
+    """Cells to chips, for each cell in which a chip may begin: (S * CELLS_A_CHIP**2, TILE_CHIPS, TILE_CHIPS)."""
+    begun = [(down, right) for down in range(CELLS_A_CHIP) for right in range(CELLS_A_CHIP)]
+    turned = np.stack([np.roll(folded, (-down, -right), axis=(1, 2)) for down, right in begun], axis=1)
+    chips: Floats = turned.reshape(-1, TILE_CHIPS, CELLS_A_CHIP, TILE_CHIPS, CELLS_A_CHIP).sum((2, 4))
+    return chips
+
+
+def _whitened(chips: Floats) -> Floats:
+    """Without what repeats: no frequency is louder than a few times the median one. Then of norm 1."""
+    spectrum = np.fft.rfft2(chips)
+    spectrum[:, 0, 0] = 0.0
+    loudness = np.abs(spectrum)
+    most = MAX_TO_MEDIAN * np.median(loudness, axis=(1, 2), keepdims=True)
+    spectrum *= np.minimum(1.0, most / np.maximum(loudness, 1e-9))
+    quiet = np.fft.irfft2(spectrum, s=chips.shape[1:])
+    norm = np.linalg.norm(quiet, axis=(1, 2), keepdims=True)
+    # A flat picture leaves rounding errors only; made as loud as a mark they would still be nothing but errors.
+    white: Floats = np.where(norm > 1e-2, quiet / np.maximum(norm, 1e-2), 0.0).astype(np.float32)
+    return white
