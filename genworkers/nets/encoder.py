@@ -70,24 +70,25 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
 
-    def forward(self, ids: Tensor, is_token: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, is_token: Tensor, num_layers: int | None = None) -> Tensor:
         """Encode padded ids.
 
         Args:
             ids: (B, T) int64; T at most `max_tokens`.
             is_token: (B, T) bool, False at padding.
+            num_layers: stop after so many layers; None reads all.
 
         Returns:
             States (B, T, D); those at padding mean nothing.
         """
         x: Tensor = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
         x = self.norm(x)
-        for layer in self.layers:
+        for layer in self.layers[:num_layers]:
             x = layer(x, is_token)
         return x
 
-    def encode(self, token_ids: list[list[int]]) -> list[Tensor]:
-        """States of texts of different length: one (T_i, D) tensor each, on the net's device."""
+    def encode(self, token_ids: list[list[int]], num_layers: int | None = None) -> list[Tensor]:
+        """States of texts of different length: one (T_i, D) tensor each, on the net's device; layers as `forward`."""
         device = self.words.weight.device
         longest = max(len(ids) for ids in token_ids)
         padded = torch.zeros(len(token_ids), longest, dtype=torch.long, device=device)
@@ -95,7 +96,7 @@ class TextEncoder(nn.Module):
         for row, ids in enumerate(token_ids):
             padded[row, : len(ids)] = torch.tensor(ids, device=device)
             is_token[row, : len(ids)] = True
-        states = self(padded, is_token)
+        states = self(padded, is_token, num_layers)
         return [states[row, : len(ids)] for row, ids in enumerate(token_ids)]
 
 

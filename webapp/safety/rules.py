@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 from uuid import UUID
 
-from webapp.safety import normalise
+from genworkers.contract import normalise
 from webapp.safety.models import Action, BlockedTerm
 
 Stage: TypeAlias = Literal["prompt", "output"]

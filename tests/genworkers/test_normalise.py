@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from webapp.safety import normalise
+from genworkers.contract import normalise
 
 ANY_CHARACTER = st.characters(exclude_categories=())
 HOSTILE = st.text(

@@ -1,14 +1,19 @@
-"""One spelling for many disguises: what `rules.py` compares is folded here. Pure functions, no database.
+"""One spelling for many disguises: what the rules compare and the text screen reads. Pure functions, no database.
 
 Two strengths. `plain` keeps the writing system and is safe for every language; `folded` also undoes look-alike
 letters, leet, spaced letters and stretched words, and reads as nonsense: it is for comparing, never for showing.
 """
 
+import base64
+import binascii
+import codecs
+import html
 import importlib.resources
 import json
 import re
 import unicodedata
 from functools import cache
+from urllib.parse import unquote
 
 MAX_PASSES = 8
 
@@ -28,6 +33,7 @@ _SPACED_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[ \t._*~·•/\\,'’|+-]{1,3
 _MAY_BE_SPACED = re.compile(r"(?<![^\W_])[^\W_](?![^\W_])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _STRETCHED = re.compile(r"(.)\1{2,}", re.DOTALL)
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}={0,2}(?![A-Za-z0-9+/=_-])")
 
 
 @cache
@@ -116,3 +122,24 @@ def spellings(text: str) -> set[str]:
     if _STRETCHED.search(letters):
         found.add(_words(letters, max_repeats=1))
     return found
+
+
+def decoded(text: str) -> set[str]:
+    """What the text says once its HTML entities, percent escapes or base64 words are decoded, where it has any."""
+    found = {html.unescape(text), unquote(text, errors="replace"), _BASE64.sub(_from_base64, text)}
+    return found - {text}
+
+
+def _from_base64(found: re.Match[str]) -> str:
+    """The decoded word when it is readable text, else the word itself."""
+    word = found[0].rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        content = base64.b64decode(word + "=" * (-len(word) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return found[0]
+    return content if content.isprintable() else found[0]
+
+
+def turned(text: str) -> tuple[str, str]:
+    """The text by rot13 and backwards: nonsense for most texts, so keep one only where it reads better."""
+    return codecs.encode(text, "rot13"), text[::-1]

@@ -1,0 +1,183 @@
+"""What the text screen learns from: texts with labels that may be unknown, in groups that are held out together."""
+
+import hashlib
+import json
+import lzma
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from genworkers.contract.safety import TEXT_CATEGORIES
+from genworkers.training.screen_labels import Labels, labels_of, labels_of_tweet, labels_of_votes
+from genworkers.training.screen_sentences import GROUPS, HARMLESS, POSITIVE, expanded
+from genworkers.training.sticker_data import read_captions
+
+UNKNOWN = -1
+HELD_OUT = 0
+CALIBRATING = (1, 2)
+NUM_PROFANE = 5_000
+NUM_PROMPTS = 12_000
+TIMES_POSITIVE, TIMES_HATE, TIMES_HARMLESS = 14, 30, 24
+NUM_INSERTED = 3_000
+NEAR = 0.86
+BLOCK = 1024
+_PERSON = re.compile(r"\b(?:man|woman|person|girl|boy|lady|guy|child|people|men|women)\b")
+_STUDIO = ("a sticker of {}", "an icon of {}", "{} in flat style", "draw {}", "pixel art of {}", "{}, cute")
+WRITTEN = "written"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRow:
+    """One text and what is known about it.
+
+    Args:
+        group: what must be held out together with it; rows of a source with unsafe texts are joined by `grouped`.
+    """
+
+    text: str
+    labels: Labels
+    source: str
+    group: str
+
+    @property
+    def targets(self) -> list[int]:
+        """1, 0 or UNKNOWN for each of TEXT_CATEGORIES."""
+        return [int(self.labels[name]) if name in self.labels else UNKNOWN for name in TEXT_CATEGORIES]
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it is of some category."""
+        return any(self.labels.values())
+
+
+def fold_of(group: str) -> int:
+    """HELD_OUT for the tenth that is never touched, CALIBRATING for two more, the rest trains: sha256 modulo ten."""
+    return int(hashlib.sha256(group.encode("utf-8", "replace")).hexdigest(), 16) % 10
+
+
+def read_rows(corpus: Path, seed: int = 0) -> list[ScreenRow]:
+    """All rows of the corpus, each text once, groups not joined yet."""
+    random = np.random.default_rng(seed)
+    safety = corpus / "safety"
+    rows = [
+        *_of_union(_lines(safety / "union.jsonl.xz")),
+        *_of_tweets(_lines(safety / "tweets-davidson.jsonl.xz"), random),
+        *_of_votes(_lines(safety / "nibbler-votes.jsonl.xz")),
+        *_of_studio(corpus, random),
+        *written_rows(random),
+    ]
+    rows += inserted_groups(rows, NUM_INSERTED, random)
+    return list({row.text.casefold(): row for row in reversed(rows) if row.labels}.values())[::-1]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def _row(text: str, labels: Labels, source: str, group: str = "") -> ScreenRow:
+    text = " ".join(text.split())
+    return ScreenRow(text, labels, source, group or text.casefold())
+
+
+def _of_union(lines: Iterable[Mapping[str, Any]]) -> Iterator[ScreenRow]:
+    for line in lines:
+        yield _row(line["text"], labels_of(line), line["source"])
+
+
+def _of_tweets(lines: Iterable[Mapping[str, Any]], random: Generator) -> Iterator[ScreenRow]:
+    rows = [(line["class"], _row(line["text"], labels_of_tweet(line), "davidson")) for line in lines]
+    profane = [row for kind, row in rows if kind == "offensive" and row.labels]
+    yield from (row for kind, row in rows if kind != "offensive")
+    yield from (profane[place] for place in random.permutation(len(profane))[:NUM_PROFANE])
+
+
+def _of_votes(lines: Iterable[Mapping[str, Any]]) -> Iterator[ScreenRow]:
+    """Prompts made to look harmless, and what their authors meant by them: one group."""
+    for line in lines:
+        prompt = _row(line["prompt"], labels_of_votes(line, line["prompt"], is_meaning=False), "nibbler")
+        yield prompt
+        if len(line["rewritten"]) > 3:
+            meant = line["rewritten"]
+            yield _row(meant, labels_of_votes(line, meant, is_meaning=True), "nibbler_rewritten_intent", prompt.group)
+
+
+def _of_studio(corpus: Path, random: Generator) -> Iterator[ScreenRow]:
+    """What people ask of this studio: names of stickers with and without a frame, and prompts for texts."""
+    nothing: Labels = dict.fromkeys(TEXT_CATEGORIES, False)
+    for caption in read_captions(corpus).values():
+        frame = str(random.choice(_STUDIO))
+        for text in (caption.name, frame.format(caption.name), " ".join(caption.keywords[:6])):
+            yield _row(text, nothing, "stickers", caption.key)
+    prompts = [line["prompt"] for line in _lines(corpus / "text" / "instruct-stories.jsonl.xz")]
+    kinds = Counter(_shape(prompt) for prompt in prompts)
+    chances = np.array([1.0 / kinds[_shape(prompt)] ** 0.7 for prompt in prompts])
+    chosen = random.choice(len(prompts), size=min(NUM_PROMPTS, len(prompts)), replace=False, p=chances / chances.sum())
+    for place in chosen:
+        yield _row(prompts[place][:1000], nothing, "stories")
+
+
+def _shape(prompt: str) -> str:
+    """The first two words: there are tens of thousands of sums and of spelling questions."""
+    return " ".join(prompt.split()[:2])
+
+
+def written_rows(random: Generator) -> Iterator[ScreenRow]:
+    """The sentences of `screen_sentences.py`; all fillings of a sentence are one group."""
+    for categories, sentences in POSITIVE.items():
+        labels: Labels = {name: name in categories for name in TEXT_CATEGORIES}
+        if "hate" in categories:
+            labels.pop("harassment")
+        for sentence in sentences:
+            for text in expanded(sentence, TIMES_HATE if "hate" in categories else TIMES_POSITIVE, random):
+                yield _row(text, labels, WRITTEN, sentence)
+    for sentence in HARMLESS:
+        for text in expanded(sentence, TIMES_HARMLESS, random):
+            yield _row(text, dict.fromkeys(TEXT_CATEGORIES, False), WRITTEN, sentence)
+
+
+def inserted_groups(rows: Sequence[ScreenRow], count: int, random: Generator) -> list[ScreenRow]:
+    """Harmless texts about people with a group's name before the first of them: counterfactuals of the same group."""
+    about_people = [
+        row for row in rows if not row.is_positive and len(row.labels) > 6 and _PERSON.search(row.text.lower())
+    ]
+    chosen = random.permutation(len(about_people))[:count]
+    return [_inserted(about_people[place], str(random.choice([one for one, _ in GROUPS]))) for place in chosen]
+
+
+def _inserted(row: ScreenRow, adjective: str) -> ScreenRow:
+    return replace(row, text=_PERSON.sub(lambda word: f"{adjective} {word[0]}", row.text.lower(), count=1))
+
+
+def grouped(rows: Sequence[ScreenRow], embeddings: Tensor) -> list[ScreenRow]:
+    """The rows with groups joined where two texts say nearly the same, so that none is held out without the other.
+
+    Args:
+        embeddings: (M, D), of length 1; a product above NEAR joins two groups.
+    """
+    parent: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while (above := parent.setdefault(group, group)) != group:
+            group = above
+        return group
+
+    for begin in range(0, len(rows), BLOCK):
+        near = (embeddings[begin : begin + BLOCK] @ embeddings.T > NEAR).nonzero().tolist()
+        for here, there in near:
+            low, high = sorted((root(rows[begin + here].group), root(rows[there].group)))
+            parent[high] = low
+    return [replace(row, group=root(row.group)) for row in rows]
+
+
+def targets_of(rows: Sequence[ScreenRow]) -> Tensor:
+    """(M, categories) int8: 1, 0 or UNKNOWN."""
+    return torch.tensor([row.targets for row in rows], dtype=torch.int8)

@@ -1,0 +1,298 @@
+"""Train the text screen: `python -m genworkers.training.train_text_screen --corpus ../shared/data`. Minutes on a core.
+
+The encoder is frozen: it reads every text once, and what is pooled from its states is kept in the cache. Only the heads
+are trained. Two tenths of the groups calibrate and choose thresholds, one tenth is never touched (`screen_data.py`).
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genworkers.checkpoints import NET_PART, CheckpointFacts, save
+from genworkers.codecs.hashed_ngrams import hashed_ngrams
+from genworkers.codecs.wordpiece import WordPiece
+from genworkers.contract.safety import TEXT_CATEGORIES, TextCategory
+from genworkers.nets.encoder import TextEncoder, load_minilm, minilm_folder
+from genworkers.nets.text_heads import TextHeads, TextHeadsConfig, pooled
+from genworkers.screening.calibration import Calibration, fit_isotonic
+from genworkers.screening.text_screen import CALIBRATION_PART, WINDOW_CHARS, TextScreen, bags_of
+from genworkers.training.disguises import disguised
+from genworkers.training.screen_data import (
+    CALIBRATING,
+    HELD_OUT,
+    UNKNOWN,
+    ScreenRow,
+    fold_of,
+    grouped,
+    read_rows,
+    targets_of,
+)
+
+BATCH, RATE, BAG_RATE, WEIGHT_DECAY = 256, 1e-3, 1e-2, 1e-2
+UNSEEN_STATES_FRAC, UNSEEN_BAG_FRAC = 0.1, 0.15
+MAX_POSITIVE_WEIGHT = 8.0
+DISGUISED_HARMLESS_FRAC = 0.25
+ENCODE_BATCH = 64
+BLOCK_PRECISION, REVIEW_RECALL = 0.95, 0.9
+MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
+STUDIO_SOURCES = frozenset({"stickers", "stories", "t2i_compbench", "coco_captions", "parti", "dolly", "geneval"})
+NEVER_JOINED = STUDIO_SOURCES | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
+Thresholds = dict[TextCategory, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class ReadTexts:
+    """Texts as the heads take them: pooled states (M, 2 D) float16 and the n-grams of each."""
+
+    states: Tensor
+    ngrams: Sequence[NDArray[np.int64]]
+
+
+def load_encoder() -> tuple[TextEncoder, WordPiece]:
+    """MiniLM in bfloat16, as the workers use it, and its tokenizer."""
+    folder = minilm_folder()
+    return load_minilm(folder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
+
+
+@torch.inference_mode()
+def read_texts(
+    texts: Sequence[str], encoder: TextEncoder, tokenizer: WordPiece, config: TextHeadsConfig, cache: Path
+) -> ReadTexts:
+    """The first window of each text, through the encoder or from the cache."""
+    texts = [text[:WINDOW_CHARS].casefold() for text in texts]
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:16]
+    cached = cache / f"screen-{config.encoder_layers}-{digest}.pt"
+    if cached.exists():
+        states: Tensor = torch.load(cached, weights_only=True)
+    else:
+        states = torch.empty(len(texts), 2 * config.state_width, dtype=torch.float16)
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for begin in range(0, len(order), ENCODE_BATCH):
+            places = order[begin : begin + ENCODE_BATCH]
+            found = encoder.encode(tokenizer.encode_batch([texts[place] for place in places]), config.encoder_layers)
+            states[places] = torch.stack([pooled(one) for one in found]).half()
+        cache.mkdir(parents=True, exist_ok=True)
+        torch.save(states, cached)
+    return ReadTexts(states, [hashed_ngrams(text, config.num_buckets) for text in texts])
+
+
+def with_disguises(rows: Sequence[ScreenRow], random: np.random.Generator) -> list[ScreenRow]:
+    """The rows, and once more in disguise: each that is of a category, and a share of the harmless ones."""
+    hidden = [
+        ScreenRow(disguised(row.text, random), row.labels, row.source, row.group)
+        for row in rows
+        if row.is_positive or random.random() < DISGUISED_HARMLESS_FRAC
+    ]
+    return [*rows, *hidden]
+
+
+def masked_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor) -> Tensor:
+    """Binary cross-entropy over known labels only; a category's positives weigh `positive_weight` times as much."""
+    is_known = targets != UNKNOWN
+    loss = F.binary_cross_entropy_with_logits(
+        logits, targets.clamp(min=0).float(), pos_weight=positive_weight, reduction="none"
+    )
+    return (loss * is_known).sum() / is_known.sum().clamp(min=1)
+
+
+def train(
+    texts: ReadTexts, targets: Tensor, config: TextHeadsConfig, *, epochs: int, seed: int, is_bag_only: bool
+) -> TextHeads:
+    """Heads after so many epochs.
+
+    Args:
+        targets: (M, categories), 1, 0 or UNKNOWN.
+        is_bag_only: the states are hidden from it: the baseline, which knows n-grams alone.
+    """
+    torch.manual_seed(seed)
+    heads = TextHeads(config).train()
+    others = [parameter for name, parameter in heads.named_parameters() if not name.startswith("bag")]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": others, "lr": RATE, "weight_decay": WEIGHT_DECAY},
+            {"params": heads.bag.parameters(), "lr": BAG_RATE, "weight_decay": 0.0},
+        ]
+    )
+    num_positive, num_negative = (targets == 1).sum(0), (targets == 0).sum(0)
+    positive_weight = (num_negative / num_positive.clamp(min=1)).sqrt().clamp(max=MAX_POSITIVE_WEIGHT)
+    num_steps = epochs * -(-len(targets) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE, BAG_RATE], total_steps=num_steps)
+    for rows in _batches(len(targets), epochs):
+        states, ngrams = texts.states[rows].float(), [texts.ngrams[row] for row in rows.tolist()]
+        chance = torch.rand(len(rows))
+        states[(chance < UNSEEN_STATES_FRAC) | is_bag_only] = 0.0
+        if not is_bag_only:
+            is_hidden = (chance > 1.0 - UNSEEN_BAG_FRAC).tolist()
+            ngrams = [one[:0] if hide else one for one, hide in zip(ngrams, is_hidden, strict=True)]
+        loss = masked_loss(heads(states, *bags_of(ngrams)), targets[rows], positive_weight)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return heads.eval()
+
+
+def _batches(num_rows: int, epochs: int) -> Iterator[Tensor]:
+    for _ in range(epochs):
+        yield from torch.randperm(num_rows).split(BATCH)
+
+
+def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int8]) -> list[Calibration]:
+    """One calibration a category, from rows whose label is known: both (M, categories)."""
+    known = targets != UNKNOWN
+    return [
+        fit_isotonic(logits[known[:, column], column], targets[known[:, column], column] == 1)
+        for column in range(targets.shape[1])
+    ]
+
+
+def choose_thresholds(
+    chances: NDArray[np.float64], targets: NDArray[np.int8], is_studio: NDArray[np.bool_]
+) -> Thresholds:
+    """Where to flag, to hold for review and to block, per category.
+
+    Block: precision of BLOCK_PRECISION among rows with a known label. Review: recall of REVIEW_RECALL. Both, and the
+    flag, also stay below their share of the studio's own harmless prompts, which counts for more than recall.
+
+    Args:
+        chances: (M, categories) calibrated.
+        targets: (M, categories), 1, 0 or UNKNOWN.
+        is_studio: (M) harmless prompts of the studio's kind.
+    """
+    thresholds: Thresholds = {}
+    for column, name in enumerate(TEXT_CATEGORIES):
+        scores, labels = chances[:, column], targets[:, column]
+        positives, studio = np.sort(scores[labels == 1]), scores[is_studio]
+        recalled = float(positives[int((1.0 - REVIEW_RECALL) * len(positives))])
+        flag_at = max(min(recalled, 0.5) / 2, _rare(studio, MAX_STUDIO_FLAGGED))
+        review_at = max(recalled, flag_at, _rare(studio, MAX_STUDIO_REVIEWED))
+        block_at = max(
+            _precise(scores[labels != UNKNOWN], labels[labels != UNKNOWN] == 1),
+            review_at,
+            _rare(studio, MAX_STUDIO_BLOCKED),
+        )
+        thresholds[name] = {"flag_at": _up(flag_at), "review_at": _up(review_at), "block_at": _up(block_at)}
+    return thresholds
+
+
+def _rare(scores: NDArray[np.float64], frac: float) -> float:
+    """Just above what all but this share of the scores reach."""
+    return float(np.quantile(scores, 1.0 - frac, method="higher")) + 1e-4
+
+
+def _precise(scores: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> float:
+    """The lowest score from which on BLOCK_PRECISION of the rows are positive; 1 when there is none."""
+    order = np.argsort(-scores, kind="stable")
+    precision = np.cumsum(is_positive[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(precision >= BLOCK_PRECISION)
+    return float(scores[order][enough[-1]]) if len(enough) else 1.0
+
+
+def _up(chance: float) -> float:
+    return min(1.0, float(np.ceil(chance * 1000) / 1000))
+
+
+@torch.inference_mode()
+def screened_logits(screen: TextScreen, texts: Sequence[str]) -> NDArray[np.float32]:
+    """(M, categories), as the screen finds them: the worst of all spellings."""
+    return np.stack([screen.logits(text) for text in texts])
+
+
+def joined_rows(rows: list[ScreenRow], encoder: TextEncoder, tokenizer: WordPiece, cache: Path) -> list[ScreenRow]:
+    """The rows with near paraphrases in one group, by the mean state of the encoder's last layer."""
+    places = [place for place, row in enumerate(rows) if row.source not in NEVER_JOINED]
+    config = TextHeadsConfig(encoder_layers=encoder.config.num_layers)
+    means = read_texts([rows[place].text for place in places], encoder, tokenizer, config, cache).states
+    embeddings = F.normalize(means[:, : config.state_width].float(), dim=1)
+    joined = grouped([rows[place] for place in places], embeddings)
+    for place, row in zip(places, joined, strict=True):
+        rows[place] = row
+    return rows
+
+
+def main() -> None:
+    """Train, calibrate, choose thresholds and write the checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/screens/text-screen"))
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    started = time.monotonic()
+    encoder, tokenizer = load_encoder()
+    rows = joined_rows(read_rows(options.corpus), encoder, tokenizer, options.cache)
+    folds = [fold_of(row.group) for row in rows]
+    learnt = [row for row, fold in zip(rows, folds, strict=True) if fold not in (HELD_OUT, *CALIBRATING)]
+    learnt = with_disguises(learnt, np.random.default_rng(options.seed))
+    config = TextHeadsConfig()
+    texts = read_texts([row.text for row in learnt], encoder, tokenizer, config, options.cache)
+    heads = train(texts, targets_of(learnt), config, epochs=options.epochs, seed=options.seed, is_bag_only=False)
+
+    calibrating = [row for row, fold in zip(rows, folds, strict=True) if fold in CALIBRATING]
+    targets = targets_of(calibrating).numpy()
+    logits = screened_logits(raw_screen(encoder, tokenizer, heads), [row.text for row in calibrating])
+    calibrations = calibrate(logits, targets)
+    chances = np.stack([one(logits[:, column]) for column, one in enumerate(calibrations)], axis=1)
+    is_studio = np.array([row.source in STUDIO_SOURCES and not row.is_positive for row in calibrating])
+    thresholds = choose_thresholds(chances, targets, is_studio)
+    training = {
+        "rows": dict(Counter(row.source for row in learnt)),
+        "positives": {name: sum(row.labels.get(name, False) for row in learnt) for name in TEXT_CATEGORIES},
+        "calibrating": {name: sum(row.labels.get(name, False) for row in calibrating) for name in TEXT_CATEGORIES},
+        "epochs": options.epochs,
+        "spent_s": round(time.monotonic() - started),
+    }
+    write_checkpoint(options.out, heads, calibrations, thresholds, training)
+    print(json.dumps({"thresholds": thresholds, "training": training}, indent=1))
+
+
+def raw_screen(encoder: TextEncoder, tokenizer: WordPiece, heads: TextHeads) -> TextScreen:
+    """A screen whose logits count and whose probabilities do not yet."""
+    unknown = [Calibration((0.0,), (0.5,))] * len(TEXT_CATEGORIES)
+    return TextScreen(encoder, tokenizer, heads, unknown, name="uncalibrated", version="", thresholds={})
+
+
+def write_checkpoint(
+    folder: Path,
+    heads: TextHeads,
+    calibrations: Sequence[Calibration],
+    thresholds: Thresholds,
+    training: dict[str, Any],
+) -> None:
+    """Weights, calibration, manifest and card; `genworkers.evaluation.safety` adds its table to the card."""
+    knots = {name: asdict(one) for name, one in zip(TEXT_CATEGORIES, calibrations, strict=True)}
+    facts = CheckpointFacts(
+        name=folder.name,
+        kind="text",
+        family="text-screen",
+        title="Text screen",
+        config={"heads": asdict(heads.config), "thresholds": thresholds},
+        licences=LICENCES,
+        training=training,
+        limits=LIMITS,
+    )
+    parts = {CALIBRATION_PART: ("calibration.json", (json.dumps(knots, indent=1) + "\n").encode())}
+    save(folder, facts, {NET_PART: heads.state_dict()}, parts, CARD_TEXT)
+
+
+LICENCES: list[str] = []
+LIMITS: list[str] = []
+CARD_TEXT = ""
+
+if __name__ == "__main__":
+    main()
