@@ -18,11 +18,12 @@ from genworkers.contract.names import GENERATE_TASK_OF_KIND
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
 from genworkers.tasks import engines, image_inputs, lifecycle
+from genworkers.tasks.judging import Judge, refuse_blocked
 from genworkers.tasks.lifecycle import Run
 from webapp.catalog import selectors as catalog
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety.models import Action
-from webapp.safety.rules import ScreenResult
+from webapp.safety.rules import ScreenResult, severest
 
 POLL_S = 0.25
 PREVIEW_QUALITY = 50
@@ -31,8 +32,6 @@ PREVIEW_BUDGET_BYTES = 240_000
 DRAFT_QUALITY = 80
 THUMBNAIL_PX = 256
 THUMBNAIL_QUALITY = 85
-# Said plainly until a screen for pictures exists: the prompt was screened, the picture was not.
-NOT_SCREENED = ScreenResult(stage="output", action=Action.ALLOW, screen="none", version="0", matched=[])
 
 
 @shared_task(name=GENERATE_TASK_OF_KIND["image"], bind=True)
@@ -51,6 +50,7 @@ class _Made:
     media_type: str
     thumbnail: bytes
     facts: PictureFacts
+    verdicts: list[ScreenResult]
 
 
 @dataclass
@@ -58,18 +58,28 @@ class _Canvasser:
     """What watchers are shown of one job, within its byte budget, and what is kept of it."""
 
     request: ImageRequest
+    judge: Judge
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
     made: list[_Made] = field(default_factory=list)
 
     def take(self, item: ImageItem) -> Preview | None:
-        """Keep a result; a preview of it, or of a step, if it is worth its bytes."""
+        """Screen and keep a result; a preview of it, or of a step, if it is worth its bytes.
+
+        Raises:
+            BlockedError: the result is refused.
+        """
         if isinstance(item, ImageStep):
             self.newest = item
             return None if self.request.is_draft else self._preview(item)
+        verdicts = self.judge.pictures(item.frames if isinstance(item, WalkResult) else [item.pixels], "output")
+        refuse_blocked(verdicts)
         if self.request.is_draft:
-            return self._draft(item) if isinstance(item, ImageResult) else None
-        self.made.append(_walk_file(item, self.request) if isinstance(item, WalkResult) else _picture_file(item))
+            is_shown = severest(verdicts) != Action.REVIEW
+            return self._draft(item) if is_shown and isinstance(item, ImageResult) else None
+        self.made.append(
+            _walk_file(item, self.request, verdicts) if isinstance(item, WalkResult) else _picture_file(item, verdicts)
+        )
         return None
 
     def _preview(self, step: ImageStep) -> Preview | None:
@@ -102,9 +112,12 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
     engine = engines.image_engine()
     inputs = image_inputs.of(run, request, engine)
+    for given in (inputs.start, inputs.end):
+        if given is not None:
+            run.screen_given(given)
     ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
     run.add(ticket)
-    canvasser = _Canvasser(request)
+    canvasser = _Canvasser(request, run.judge)
 
     def report() -> bool:
         shown = [preview for item in ticket.read(POLL_S) if (preview := canvasser.take(item)) is not None]
@@ -119,7 +132,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
             data=made.data,
             media_type=made.media_type,
             seed=made.seed,
-            output_verdict=NOT_SCREENED,
+            output_verdicts=made.verdicts,
             thumbnail=made.thumbnail,
             size_px=request.size_px,
             facts=made.facts,
@@ -128,7 +141,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     ]
 
 
-def _picture_file(result: ImageResult) -> _Made:
+def _picture_file(result: ImageResult, verdicts: list[ScreenResult]) -> _Made:
     return _Made(
         index=result.index,
         seed=result.seed,
@@ -136,10 +149,11 @@ def _picture_file(result: ImageResult) -> _Made:
         media_type="image/png",
         thumbnail=_thumbnail(result.pixels),
         facts=PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
+        verdicts=verdicts,
     )
 
 
-def _walk_file(result: WalkResult, request: ImageRequest) -> _Made:
+def _walk_file(result: WalkResult, request: ImageRequest, verdicts: list[ScreenResult]) -> _Made:
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
@@ -154,6 +168,7 @@ def _walk_file(result: WalkResult, request: ImageRequest) -> _Made:
         media_type=animation.MEDIA_TYPE_OF[walk.file_format],
         thumbnail=_thumbnail(image_bytes.lay_on(result.frames[0], request.background)),
         facts=PictureFacts(),
+        verdicts=verdicts,
     )
 
 

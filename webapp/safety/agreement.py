@@ -15,7 +15,7 @@ MIN_PAIRS = 20
 
 @dataclass(frozen=True)
 class Agreement:
-    """What pairs of decisions say. `observed_frac` is the share of equal ones; `kappa` is None where it says nothing."""
+    """What pairs of decisions say: `observed_frac` is the share of equal ones, `kappa` None where it says nothing."""
 
     num_pairs: int
     observed_frac: float

@@ -4,6 +4,7 @@ A category is allowed below all of its thresholds, and flagged, sent to review o
 score reaches. Two categories are not the workspace's alone to decide: see `check`.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -95,7 +96,7 @@ def _thresholds(flag_at: float | None, review_at: float | None, block_at: float 
 
 
 # Placeholders until the cards of the nets recommend better ones.
-_TEXT: dict[TextCategory, Thresholds] = {
+_TEXT: dict[Category, Thresholds] = {
     "sexual": _thresholds(0.5, 0.8, 0.95),
     "hate": _thresholds(0.5, 0.8, 0.95),
     "violence": _thresholds(0.6, 0.9, None),
@@ -106,11 +107,12 @@ _TEXT: dict[TextCategory, Thresholds] = {
     "violence/graphic": _thresholds(0.5, 0.8, 0.98),
     "illicit": _thresholds(0.5, 0.8, 0.95),
 }
-_PICTURE: dict[PictureCategory, Thresholds] = dict.fromkeys(PICTURE_CATEGORIES, _thresholds(0.5, None, None)) | {
+_PICTURE: dict[Category, Thresholds] = {
+    **dict.fromkeys(PICTURE_CATEGORIES, _thresholds(0.5, None, None)),
     "nudity": _thresholds(0.5, 0.8, None),
     "gestures": _thresholds(0.5, 0.9, None),
 }
-DEFAULT = Policy(prompt=_TEXT, input=_PICTURE, output={**_TEXT, **_PICTURE})
+DEFAULT = Policy.model_validate({"prompt": _TEXT, "input": _PICTURE, "output": _TEXT | _PICTURE})
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def judge(screening: Screening, stage: Stage, policy: Policy, *, number: int) ->
         version=screening.version,
         stage=stage,
         matched=list(fired),
-        scores=dict(screening.scores),
+        scores={str(category): score for category, score in screening.scores.items()},
         policy_number=number,
     )
 
@@ -219,7 +221,7 @@ def _problems(policy: Policy) -> Iterator[dict[str, Any]]:
 
 def _out_of_order(field: str, own: Thresholds) -> Iterator[dict[str, Any]]:
     given = [(name, value) for name in FIELDS if (value := getattr(own, name)) is not None]
-    for (lower, low), (upper, high) in zip(given, given[1:], strict=False):
+    for (lower, low), (upper, high) in itertools.pairwise(given):
         if low > high:
             message = f"{upper} lies below {lower}: the severer the action, the higher its threshold"
             yield _problem(f"{field}.{upper}", "threshold_out_of_order", message, high, f"{low:g} to 1")
@@ -249,5 +251,5 @@ def _problem(field: str, code: str, message: str, value: object, allowed: str) -
 
 def in_words(categories: list[str]) -> str:
     """Category names as a person says them; a name that is no longer known stays as it is."""
-    words: Mapping[str, str] = {**CATEGORY_WORDS}
+    words = {str(category): words for category, words in CATEGORY_WORDS.items()}
     return ", ".join(words.get(name, name) for name in categories)

@@ -17,6 +17,7 @@ from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry, Workspace
 from webapp.workspaces.selectors import is_owner
 
+BLOCKED_MESSAGE = "A rule of this workspace does not allow this. Change the wording, or ask an owner about the rule."
 MAX_TERM_CHARS = 200
 MAX_NOTE_CHARS = 500
 TERM_ACTIONS = (Action.BLOCK.value, Action.REVIEW.value)
@@ -39,6 +40,31 @@ def record(job_id: UUID, results: Iterable[rules.ScreenResult], *, artifact_id: 
         )
         for result in results
     )
+
+
+def record_once(job_id: UUID, results: Iterable[rules.ScreenResult]) -> None:
+    """Keep what screens said about a job before any result, unless an earlier attempt has kept it."""
+    known = set(Verdict.objects.filter(job_id=job_id, artifact=None).values_list("stage", "screen"))
+    record(job_id, [result for result in results if (result.stage, result.screen) not in known])
+
+
+def refusal_of(result: rules.ScreenResult) -> str:
+    """What the person is told whose job this verdict ends: a net's category by its name, a term by none."""
+    if result.policy_number is None:
+        return BLOCKED_MESSAGE
+    what, why = policies.STAGE_WORDS[result.stage], policies.in_words(result.matched[:1])
+    if must_forget(result):
+        return (
+            f"Refused: {what} was taken for {why}. Nothing of it was kept but a hash. "
+            "If that is wrong, give this job's id to an owner of the workspace."
+        )
+    return f"The policy of this workspace refuses {what}: {why}. Change it, or ask an owner about the policy."
+
+
+def must_forget(result: rules.ScreenResult) -> bool:
+    """Whether this verdict demands that nothing of the content stays."""
+    is_net = result.policy_number is not None
+    return is_net and result.action == Action.BLOCK and policies.ZERO_TOLERANCE in result.matched
 
 
 def change_policy(user: User, workspace: Workspace, policy: Policy, *, based_on: int, note: str = "") -> PolicyInForce:

@@ -1,6 +1,7 @@
 """The audit log: a chain that says which link is broken, rows that stay as they are, and two writers at once."""
 
 import io
+import itertools
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -47,7 +48,7 @@ def test_each_entry_holds_the_hash_of_the_one_before_and_workspaces_have_chains_
     entries = list(AuditEntry.objects.filter(workspace=workspace))
     assert [entry.number for entry in entries] == [1, 2, 3, 4]
     assert entries[0].previous_hash == audit.NO_HASH
-    assert all(later.previous_hash == earlier.hash for earlier, later in zip(entries, entries[1:], strict=False))
+    assert all(later.previous_hash == earlier.hash for earlier, later in itertools.pairwise(entries))
     report = audit.verify(workspace.id)
     assert (report.num_entries, report.head_hash, report.broken_at) == (4, entries[-1].hash, None)
     assert audit.verify(WorkspaceFactory.create().id).num_entries == 0

@@ -37,9 +37,8 @@ class Command(StartedCommand):
             if report.broken_at is not None:
                 broken.append(f"{workspace.slug}: entry {report.broken_at} is broken: {report.problem}.")
                 continue
-            self.stdout.write(
-                f"{workspace.slug}: {report.num_entries} entries, unbroken. Head {report.num_entries}:{report.head_hash}"
-            )
+            head = f"{report.num_entries}:{report.head_hash}"
+            self.stdout.write(f"{workspace.slug}: {report.num_entries} entries, unbroken. Head {head}")
             for number in report.clock_back_at:
                 self.stdout.write(f"{workspace.slug}: entry {number} is dated before the one it follows (the clock).")
         if broken:
