@@ -67,7 +67,7 @@ def append(
         )
         entry.hash = hash_of(entry)
         entry.save(force_insert=True)
-    log.info("audit_entry", workspace=str(workspace_id), number=entry.number, act=entry.act, hash=entry.hash)
+    log.info("audit_entry", workspace=str(workspace_id), number=entry.number, act=str(entry.act), hash=entry.hash)
     return entry
 
 
