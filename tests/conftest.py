@@ -103,6 +103,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database, where what tests wrote into the audit log may go again: SQLite is emptied by DELETE."""
+    from django.db import connection  # noqa: PLC0415 (Django is not yet up on import)
+
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_is_not_deleted")
+
+
+@pytest.fixture(scope="session")
 def redis_url() -> str:
     """Where the tests' own Redis answers."""
     return os.environ["TESSERA_REDIS_URL"]

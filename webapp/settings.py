@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "webapp.gallery",
     "webapp.catalog",
     "webapp.jobs",
+    "webapp.review",
     "webapp.studio",
     "webapp.api",
     "genworkers.tasks",  # for its management commands, which alone load nets

@@ -19,12 +19,13 @@ from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
 from genworkers.marks.keys import MarkKey
 from genworkers.tasks import engines, image_inputs, lifecycle, marking
+from genworkers.tasks.judging import Judge, refuse_blocked
 from genworkers.tasks.lifecycle import Run
 from webapp.catalog import selectors as catalog
 from webapp.gallery.services import ArtifactDraft
 from webapp.provenance.services import FingerprintFacts, MarkFacts
 from webapp.safety.models import Action
-from webapp.safety.rules import ScreenResult
+from webapp.safety.rules import ScreenResult, severest
 
 POLL_S = 0.25
 PREVIEW_QUALITY = 50
@@ -33,8 +34,6 @@ PREVIEW_BUDGET_BYTES = 240_000
 DRAFT_QUALITY = 80
 THUMBNAIL_PX = 256
 THUMBNAIL_QUALITY = 85
-# Said plainly until a screen for pictures exists: the prompt was screened, the picture was not.
-NOT_SCREENED = ScreenResult(stage="output", action=Action.ALLOW, screen="none", version="0", matched=[])
 
 
 @shared_task(name=GENERATE_TASK_OF_KIND["image"], bind=True)
@@ -55,6 +54,7 @@ class _Made:
     mark: MarkFacts
     fingerprint: FingerprintFacts
     facts: PictureFacts
+    verdicts: list[ScreenResult]
 
 
 @dataclass
@@ -63,19 +63,30 @@ class _Canvasser:
 
     request: ImageRequest
     key: MarkKey
+    judge: Judge
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
     made: list[_Made] = field(default_factory=list)
 
     def take(self, item: ImageItem) -> Preview | None:
-        """Keep a result; a preview of it, or of a step, if it is worth its bytes."""
+        """Screen and keep a result; a preview of it, or of a step, if it is worth its bytes.
+
+        Raises:
+            BlockedError: the result is refused.
+        """
         if isinstance(item, ImageStep):
             self.newest = item
             return None if self.request.is_draft else self._preview(item)
+        verdicts = self.judge.pictures(item.frames if isinstance(item, WalkResult) else [item.pixels], "output")
+        refuse_blocked(verdicts)
         if self.request.is_draft:
-            return self._draft(item) if isinstance(item, ImageResult) else None
-        is_walk = isinstance(item, WalkResult)
-        self.made.append(_walk_file(item, self.request, self.key) if is_walk else _picture_file(item, self.key))
+            is_shown = severest(verdicts) != Action.REVIEW
+            return self._draft(item) if is_shown and isinstance(item, ImageResult) else None
+        self.made.append(
+            _walk_file(item, self.request, self.key, verdicts)
+            if isinstance(item, WalkResult)
+            else _picture_file(item, self.key, verdicts)
+        )
         return None
 
     def _preview(self, step: ImageStep) -> Preview | None:
@@ -108,9 +119,12 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
     engine = engines.image_engine()
     inputs = image_inputs.of(run, request, engine)
+    for given in (inputs.start, inputs.end):
+        if given is not None:
+            run.screen_given(given)
     ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
     run.add(ticket)
-    canvasser = _Canvasser(request, run.mark_key)
+    canvasser = _Canvasser(request, run.mark_key, run.judge)
 
     def report() -> bool:
         shown = [preview for item in ticket.read(POLL_S) if (preview := canvasser.take(item)) is not None]
@@ -126,7 +140,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
             data=made.data,
             media_type=made.media_type,
             seed=made.seed,
-            output_verdict=NOT_SCREENED,
+            output_verdicts=made.verdicts,
             mark=made.mark,
             fingerprint=made.fingerprint,
             ingredients=origins.ingredients,
@@ -139,7 +153,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     ]
 
 
-def _picture_file(result: ImageResult, key: MarkKey) -> _Made:
+def _picture_file(result: ImageResult, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
     mark = marking.new_picture_mark(key)
     (pixels,) = marking.marked([result.pixels], key, mark)
     return _Made(
@@ -151,10 +165,11 @@ def _picture_file(result: ImageResult, key: MarkKey) -> _Made:
         mark=mark,
         fingerprint=marking.picture_fingerprint(pixels),
         facts=PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
+        verdicts=verdicts,
     )
 
 
-def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey) -> _Made:
+def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
@@ -174,6 +189,7 @@ def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey) -> _Made
         mark=mark,
         fingerprint=marking.picture_fingerprint(first),
         facts=PictureFacts(),
+        verdicts=verdicts,
     )
 
 

@@ -17,6 +17,7 @@ import uuid_utils.compat as uuid
 from celery.exceptions import Reject
 from django.utils import timezone
 
+from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.events import JobEvent
 from genworkers.contract.image import PictureFacts
 from genworkers.contract.names import VERSION
@@ -25,6 +26,7 @@ from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
 from genworkers.marks.keys import MarkKey
 from genworkers.tasks import leases, marking
+from genworkers.tasks.judging import BlockedError, Judge, refuse_blocked
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.gallery.services import ArtifactDraft
@@ -47,14 +49,6 @@ VERSIONS = {"tessera": VERSION, "python": platform.python_version()}
 VERSIONS |= {name: version(name) for name in LIBRARIES}
 
 
-class BlockedError(Exception):
-    """The screen refused what the net made."""
-
-    def __init__(self, result: ScreenResult) -> None:
-        super().__init__(result.action)
-        self.result = result
-
-
 class StoppedError(Exception):
     """The work ended early: cancelled, or past its deadline."""
 
@@ -72,13 +66,34 @@ class Run:
     timings: dict[str, float] = field(default_factory=dict)
     tickets: list[Ticket[Any]] = field(default_factory=list)
     is_stopped: bool = False
+    given_verdicts: list[ScreenResult] = field(default_factory=list)
 
     @cached_property
-    def prompt_verdict(self) -> ScreenResult:
-        """What the rules of the workspace, as they are when the job starts, say of the prompt."""
+    def judge(self) -> Judge:
+        """The rules and the policy of the workspace, as they are when the job starts."""
+        return Judge.of(self.claim.job.workspace_id)
+
+    def screen_prompt(self) -> None:
+        """The first stage of every job: what rules and net say of all that was typed.
+
+        Raises:
+            BlockedError: it is refused.
+        """
         job = self.claim.job
-        typed = GENERATION_REQUEST.validate_python(job.request).typed_text
-        return rules.screen(typed, workspace_id=job.workspace_id, stage="prompt")
+        self._take(self.judge.text(GENERATION_REQUEST.validate_python(job.request).typed_text, "prompt"))
+
+    def screen_given(self, picture: Pixels) -> None:
+        """The same for a picture that the job begins with or ends at.
+
+        Raises:
+            BlockedError: it is refused.
+        """
+        self._take(self.judge.pictures([picture], "input"))
+
+    def _take(self, verdicts: Sequence[ScreenResult]) -> None:
+        self.given_verdicts += verdicts
+        refuse_blocked(self.given_verdicts)
+        safety.record_once(self.claim.job.id, verdicts)
 
     @cached_property
     def mark_key(self) -> MarkKey:
@@ -88,7 +103,7 @@ class Run:
     @property
     def may_show(self) -> bool:
         """Whether watchers may see the work in progress; what will wait for a reviewer is not shown on the way."""
-        return self.prompt_verdict.action != Action.REVIEW
+        return rules.severest(self.given_verdicts) != Action.REVIEW
 
     def publish(self, *messages: JobEvent, progress: dict[str, int] | None = None) -> bool:
         """Tell the watchers, or with no message only look.
@@ -144,7 +159,7 @@ class Run:
         data: bytes,
         media_type: str,
         seed: int,
-        output_verdict: ScreenResult,
+        output_verdicts: Sequence[ScreenResult],
         mark: MarkFacts,
         fingerprint: FingerprintFacts,
         ingredients: Sequence[Ingredient] = (),
@@ -161,7 +176,7 @@ class Run:
         net = catalog.net(job.request["net"])
         if net is None:
             raise EngineError("net_not_loaded", f"The net {job.request['net']!r} was removed. Choose another net.")
-        verdicts = [self.prompt_verdict, output_verdict]
+        verdicts = [*self.given_verdicts, *output_verdicts]
         generation = GenerationFacts(
             artifact_id=uuid.uuid7(),
             job_id=job.id,
@@ -187,7 +202,7 @@ class Run:
             created_by_id=job.created_by_id,
             index=index,
             kind=job.kind,
-            is_held=any(verdict.action == Action.REVIEW for verdict in verdicts),
+            is_held=rules.severest(verdicts) == Action.REVIEW,
             prompt=job.prompt,
             request=job.request,
             seed=seed,
@@ -214,6 +229,7 @@ def _worked(run: Run, work: Callable[[Run], Sequence[ArtifactDraft]]) -> Sequenc
     """What the work makes. The lease is held from before the engine is asked: a net may have to be loaded first."""
     with leases.held(run.claim, stop=run.stop):
         try:
+            run.screen_prompt()
             return work(run)
         finally:
             run.stop()  # whatever went wrong, the engine need not go on
@@ -240,10 +256,7 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
         except StoppedError as stopped:
             services.finish(claim, stopped.outcome)
         except BlockedError as blocked:
-            safety.record(job_id, [blocked.result])
-            services.finish(
-                claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE
-            )
+            services.block(claim, blocked.results)
         except EngineError as error:
             log.warning("engine_refused", code=error.code, message=error.message)
             if error.may_retry:
