@@ -15,6 +15,7 @@ ENCODER_MAX_TOKENS = 256
 
 # One question is a few seconds of work at most, so that nobody's long list is in everybody's way: ask several.
 MAX_TEXTS = 32
+MAX_TEXT_CHARS = 40_000
 MAX_PICTURES = 4
 PICTURE_PX = 256
 
@@ -48,6 +49,7 @@ class Moderate(Strict):
     """What the screens say of these texts and pictures.
 
     Args:
+        texts: together at most MAX_TEXT_CHARS.
         pictures: PNG files in base64, made by ourselves, at most PICTURE_PX a side.
     """
 

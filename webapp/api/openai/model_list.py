@@ -1,4 +1,4 @@
-"""/v1/models: the nets of this studio, their adapters and the text encoder, by the names that `model` takes."""
+"""/v1/models: the nets of this studio, their adapters, the encoder and the screens, by the names that `model` takes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +12,19 @@ from genworkers.contract.manifests import NetManifest
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 
+MODERATION_NAME = "tessera-moderation"
+
 
 class Model(BaseModel):
-    """What completions, pictures and embeddings can name."""
+    """What completions, pictures, embeddings and moderations can name."""
 
     id: str = Field(description="a net, or NET:ADAPTER", examples=["llama-tessera-text"])
     object: Literal["model"] = "model"
     created: int = Field(description="when it was put here, in seconds since 1970; 0 for what came with the studio")
     owned_by: str
-    kind: Kind | Literal["embedding"] = Field(description="not in OpenAI's API: what it makes")
+    kind: Kind | Literal["embedding", "moderation"] = Field(description="not in OpenAI's API: what it makes")
     context_tokens: int = Field(
-        description="not in OpenAI's API: the most tokens of prompt and answer together; 0 for pictures"
+        description="not in OpenAI's API: the most tokens of prompt and answer together; 0 where that means nothing"
     )
     system_fingerprint: str = Field(description="not in OpenAI's API: as in the answers")
 
@@ -37,6 +39,11 @@ ENCODER = Model(
 )
 
 
+SCREENS = Model(
+    id=MODERATION_NAME, created=0, owned_by="tessera", kind="moderation", context_tokens=0, system_fingerprint=""
+)
+
+
 class ModelList(BaseModel):
     """All models."""
 
@@ -45,8 +52,8 @@ class ModelList(BaseModel):
 
 
 def models() -> list[Model]:
-    """Every net, each followed by its adapters; then the encoder."""
-    return [*(model for net in catalog.nets() for model in _models_of(net)), ENCODER]
+    """Every net, each followed by its adapters; then the encoder and the screens."""
+    return [*(model for net in catalog.nets() for model in _models_of(net)), ENCODER, SCREENS]
 
 
 def model(model_id: str) -> Model:
