@@ -98,7 +98,7 @@ def _data(image_url: Any, number: int) -> bytes:
         raise PydanticCustomError("value_error", "the base64 of part {number} is broken", {"number": number}) from error
 
 
-_TEXT = {"type": "string", "maxLength": MAX_TEXT_CHARS}
+_TEXT = {"type": "string", "description": f"at most {MAX_TEXT_CHARS:,} characters"}
 _TEXT_PART = {
     "type": "object",
     "properties": {"type": {"const": "text"}, "text": _TEXT},
