@@ -155,7 +155,7 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything that `make up` starts, once for all tests that ask: web, both workers, beat, Redis."""
+    """Everything that `make up` starts, once for all tests that ask: web, the workers, beat, Redis."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     yield stack
     stack.stop()

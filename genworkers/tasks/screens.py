@@ -1,59 +1,66 @@
-"""The nets behind the safety verdicts, as this worker process asks them: the one place that loads them.
-
-Every call answers with one `Screening` for each text or picture, in their order; with none at all while no net is
-loaded, and then the verdicts say that nothing but the rules was asked.
-"""
+"""The small nets of a worker process: the text encoder, and the screens behind the safety verdicts. Loaded once, here."""
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 import numpy as np
+import torch
+from django.conf import settings
 
 from genworkers.codecs.image_bytes import Pixels
+from genworkers.codecs.wordpiece import WordPiece
+from genworkers.contract.checks import ENCODER_MAX_TOKENS
 from genworkers.contract.safety import Screening
+from genworkers.nets.encoder import TextEncoder, load_minilm, minilm_folder
+from genworkers.screening.picture_screen import load_picture_screen
+from genworkers.screening.text_screen import load_text_screen
 
 
 class TextNet(Protocol):
-    """What screens texts."""
+    """What screens texts; safe to call from several threads."""
 
     def screen(self, texts: Sequence[str]) -> list[Screening]:
         """One screening a text."""
 
 
 class PictureNet(Protocol):
-    """What screens pictures: each (H, W, 4), uint8, straight alpha."""
+    """What screens pictures, each (H, W, 4), uint8, straight alpha; safe to call from several threads."""
 
     def screen(self, pictures: Sequence[Pixels]) -> list[Screening]:
         """One screening a picture."""
 
 
-def prompt(text: str) -> list[Screening]:
-    """What the text net says of a prompt with all that was typed beside it."""
-    return texts([text])
+@dataclass(frozen=True)
+class Screens:
+    """What prompts, results and questions are judged with."""
 
-
-def texts(texts: Sequence[str]) -> list[Screening]:
-    """What the text net says of each text."""
-    net = _text_net()
-    return [] if net is None else net.screen(texts)
-
-
-def pictures(pictures: Sequence[Pixels]) -> list[Screening]:
-    """What the picture net says of each picture."""
-    net = _picture_net()
-    return [] if net is None else net.screen(pictures)
+    encoder: TextEncoder
+    wordpiece: WordPiece
+    texts: TextNet
+    pictures: PictureNet
 
 
 @cache
-def _text_net() -> TextNet | None:
-    return None
+def loaded() -> Screens:
+    """The nets, loaded at the first call; a worker calls once before it takes its first task.
 
-
-@cache
-def _picture_net() -> PictureNet | None:
-    return None
+    Raises:
+        CheckpointError: a screen's checkpoint is missing or not what its manifest says.
+        FileNotFoundError: the text encoder's weights are missing.
+        ValueError: they are not the ones we know.
+    """
+    folder = minilm_folder()
+    encoder = load_minilm(folder)
+    # One more than is read, so that a longer text can be told from one that just fits.
+    wordpiece = WordPiece(folder / "tokenizer.json", max_tokens=ENCODER_MAX_TOKENS + 1)
+    texts = load_text_screen(
+        settings.SCREENS_DIR / "text", deepcopy(encoder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
+    )
+    return Screens(encoder, wordpiece, texts, load_picture_screen(settings.SCREENS_DIR / "picture"))
 
 
 def sha256_of(content: str | Sequence[Pixels]) -> str:
