@@ -15,7 +15,6 @@ from webapp.safety.selectors import PolicyInForce, policy_of
 
 # Of a walk so many pictures are looked at, evenly spread: neighbours hardly differ.
 MAX_LOOKED_AT = 8
-NO_SCREEN = "none"
 
 
 class BlockedError(Exception):
@@ -49,23 +48,18 @@ class Judge:
         return cls(rules.terms_of(workspace_id), policy_of(workspace_id))
 
     def text(self, text: str, stage: Stage) -> list[ScreenResult]:
-        """The verdict of the terms, and of the text net where there is one."""
+        """The verdict of the terms, and that of the policy on what the text net says."""
         sha256 = screens.sha256_of(text)
         by_rules = replace(rules.judge(text, self.terms, stage=stage), content_sha256=sha256)
-        asked = screens.prompt(text) if stage == "prompt" else screens.texts([text])
-        return [by_rules, *(self._weighed(screening, stage, sha256) for screening in asked)]
+        (screening,) = screens.loaded().texts.screen([text])
+        return [by_rules, self._weighed(screening, stage, sha256)]
 
     def pictures(self, pictures: Sequence[Pixels], stage: Stage) -> list[ScreenResult]:
-        """One verdict on a picture, or on all pictures of a walk: the severest of those that are looked at.
-
-        Without a net for pictures it says plainly that nobody has looked.
-        """
+        """One verdict on a picture, or on all pictures of a walk: the severest of those that are looked at."""
         every = -(-len(pictures) // MAX_LOOKED_AT)
         looked_at = [pictures[place] for place in range(0, len(pictures), every)]
         sha256 = screens.sha256_of(looked_at)
-        asked = screens.pictures(looked_at)
-        if not asked:
-            return [ScreenResult(Action.ALLOW, NO_SCREEN, "0", stage, content_sha256=sha256)]
+        asked = screens.loaded().pictures.screen(looked_at)
         return [max((self._weighed(screening, stage, sha256) for screening in asked), key=_severity)]
 
     def _weighed(self, screening: Screening, stage: Stage, sha256: str) -> ScreenResult:
