@@ -62,7 +62,8 @@ def _frames(frames: Sequence[Pixels], keys: Sequence[MarkKey]) -> Examination:
     finding = image_mark.detect(np.stack(frames), keys) if keys else None
     mark = None
     if finding is not None and finding.p_value <= FALSE_POSITIVE_FRAC["picture"]:
-        mark = FoundMark(key_id=finding.key_id, payload=f"{finding.payload:09x}", p_value=finding.p_value)
+        payload = f"{finding.payload:09x}" if finding.is_agreed else ""
+        mark = FoundMark(key_id=finding.key_id, payload=payload, p_value=finding.p_value)
     value = fingerprint.of_picture(frames[0])
     return Examination(mark=mark, fingerprint=value.hex(), bands=list(fingerprint.bands(value)))
 
@@ -84,12 +85,12 @@ def _frames_of_picture(data: bytes) -> list[Pixels]:
 
 
 def _frames_of_film(data: bytes) -> list[Pixels]:
-    with av.open(io.BytesIO(data)) as film:
+    with av.open(io.BytesIO(data), "r") as film:
         if not film.streams.video:
             raise Unreadable("there are no pictures in this file")
         num_frames = film.streams.video[0].frames or NUM_FRAMES
         step = max(1, num_frames // NUM_FRAMES)
-        frames = [_pixels(frame.to_image()) for frame in _every(step, film)]
+        frames = [_pixels(Image.fromarray(frame.to_ndarray(format="rgb24"))) for frame in _every(step, film)]
     if not frames:
         raise Unreadable("there are no pictures in this file")
     return frames

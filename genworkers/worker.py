@@ -15,7 +15,7 @@ from django.conf import settings  # noqa: E402  (after django.setup, as everythi
 
 from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.contract.base import KINDS  # noqa: E402
-from genworkers.contract.names import CHECK_QUEUE, QUEUE_OF_KIND  # noqa: E402
+from genworkers.contract.names import QUEUE_OF_KIND  # noqa: E402
 from genworkers.engine.errors import EngineError  # noqa: E402
 from genworkers.tasks import checks, engines, image, leases, screens, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
@@ -27,14 +27,13 @@ __all__ = ["app", "checks", "image", "text"]
 
 @celeryd_after_setup.connect
 def load_engines(instance: Any, **_: Any) -> None:
-    """Load the nets before the first task is taken; a worker without one waits idle, so the site stays up."""
+    """Load screens and nets before the first task is taken; a worker without a net waits idle, so the site stays up."""
     torch.set_num_threads(settings.ENGINE_THREADS)
     queues = instance.app.amqp.queues.consume_from
-    if CHECK_QUEUE in queues:
-        try:
-            screens.load()
-        except (CheckpointError, FileNotFoundError, ValueError) as error:
-            raise SystemExit(f"A screen cannot be loaded: {error}") from error
+    try:
+        screens.loaded()
+    except (CheckpointError, FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"A screen cannot be loaded: {error}") from error
     for kind in KINDS:
         if QUEUE_OF_KIND[kind] not in queues:
             continue

@@ -35,7 +35,11 @@ class Question(Strict):
 
 
 class FoundMark(Strict):
-    """A mark that is there: whose, what it says (in hex; texts say nothing), and how likely it is chance."""
+    """A mark that is there: whose, what it says, and how likely it is chance.
+
+    Args:
+        payload: in hex; empty for a text, and where a picture's mark is there but cannot be read for sure.
+    """
 
     key_id: str
     payload: str = ""

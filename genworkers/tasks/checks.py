@@ -70,10 +70,8 @@ def embeddings(encoder: TextEncoder, token_ids: Sequence[list[int]]) -> list[Ten
 
 
 def _moderated(question: Moderate, has: Screens) -> Moderated:
-    if (question.texts and has.texts is None) or (question.pictures and has.pictures is None):
-        raise RuntimeError("the screen that this needs is not installed")
     pictures = [image_bytes.from_bytes(base64.b64decode(picture)) for picture in question.pictures]
     return Moderated(
-        texts=has.texts.screen(question.texts) if has.texts and question.texts else [],
-        pictures=has.pictures.screen(pictures) if has.pictures and pictures else [],
+        texts=has.texts.screen(question.texts),
+        pictures=has.pictures.screen(pictures),
     )

@@ -13,6 +13,7 @@ from webapp.provenance.manifest import MarkFacts, unmarked
 from webapp.provenance.models import MarkRecord
 from webapp.provenance.services import FingerprintFacts
 
+PICTURE_SCHEME, TEXT_SCHEME = "picture.1", "text.1"
 NOT_DRAWN = "At this temperature the likeliest token is always taken, which leaves no room for a mark."
 TOO_SHORT = "Marked, but too short for the mark to be found again for sure."
 
@@ -25,9 +26,9 @@ def key_of(workspace_id: UUID) -> MarkKey:
 def new_picture_mark(key: MarkKey) -> MarkFacts:
     """A mark that no other picture under this key has."""
     while True:
-        payload = f"{secrets.randbits(image_mark.NUM_PAYLOAD_BITS):09x}"
+        payload = f"{secrets.randbelow(image_mark.NUM_PAYLOADS):09x}"
         if not MarkRecord.objects.filter(key_id=key.key_id, payload=payload).exists():
-            return MarkFacts(image_mark.SCHEME, key.key_id, payload)
+            return MarkFacts(PICTURE_SCHEME, key.key_id, payload)
 
 
 def marked(frames: Sequence[Pixels], key: MarkKey, mark: MarkFacts) -> list[Pixels]:
@@ -40,17 +41,17 @@ def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFac
     standing = text_mark.standing(num_tokens, temperature=request.temperature, top_k=request.top_k)
     if standing == "not_drawn":
         return unmarked(NOT_DRAWN)
-    return MarkFacts(text_mark.SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
+    return MarkFacts(TEXT_SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
 
 
 def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:
     """What a picture looks like."""
-    return _facts("picture.1", fingerprint.of_picture(pixels))
+    return _facts(PICTURE_SCHEME, fingerprint.of_picture(pixels))
 
 
 def text_fingerprint(text: str) -> FingerprintFacts:
     """What a text reads like."""
-    return _facts("text.1", fingerprint.of_text(text))
+    return _facts(TEXT_SCHEME, fingerprint.of_text(text))
 
 
 def _facts(scheme: str, value: bytes) -> FingerprintFacts:

@@ -1,4 +1,4 @@
-"""The small nets of a worker process: the text encoder, and the screens behind the safety verdicts. Loaded once, here."""
+"""The small nets of a worker process, loaded once: the text encoder, and the screens behind the safety verdicts."""
 
 import hashlib
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from webapp.celery import app
 def serving(has: screens.Screens, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Answer questions with these nets for as long as the block runs."""
     assert checks.check.name in app.tasks
-    monkeypatch.setattr(screens, "_loaded", [has])
+    monkeypatch.setattr(screens, "loaded", lambda: has)
     monkeypatch.setattr(app.amqp.queues, "_consume_from", None)  # what the worker sets is not for the other tests
     with start_worker(app, pool="threads", concurrency=4, queues=[CHECK_QUEUE], perform_ping_check=False):
         yield

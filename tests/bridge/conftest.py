@@ -18,6 +18,5 @@ def ground(nets_dir: Path, redis_client: redis.Redis, monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="session")
 def nets() -> Screens:
-    """The real nets of the check worker."""
-    screens.load()
+    """The real nets of every worker."""
     return screens.loaded()

@@ -5,7 +5,7 @@ import base64
 import struct
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -25,8 +25,9 @@ from genworkers.contract.checks import (
     TooLong,
 )
 from genworkers.contract.names import CHECK_QUEUE
+from genworkers.contract.safety import Screening
 from genworkers.nets.encoder import sentence_embedding
-from genworkers.tasks import checks, screens
+from genworkers.tasks import checks
 from genworkers.tasks.screens import Screens
 from tests.bridge.check_worker import serving
 from webapp.errors import AppError
@@ -156,8 +157,13 @@ def test_a_question_is_taken_once(redis_client: redis.Redis) -> None:
     assert left_behind(redis_client) == []
 
 
+class BrokenScreen:
+    def screen(self, texts: Sequence[str]) -> list[Screening]:
+        raise RuntimeError("out of memory")
+
+
 def test_a_worker_that_cannot_answer_says_so_at_once(nets: Screens, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(replace(nets, texts=None), monkeypatch), pytest.raises(AppError) as error:
+    with serving(replace(nets, texts=BrokenScreen()), monkeypatch), pytest.raises(AppError) as error:
         told(questions.ask(Moderate(texts=["a"])))
     assert (error.value.code, error.value.http_status) == ("check_failed", 500)
 
@@ -165,9 +171,3 @@ def test_a_worker_that_cannot_answer_says_so_at_once(nets: Screens, monkeypatch:
 def test_a_redis_that_is_away_is_told_as_such() -> None:
     with override_settings(REDIS_URL="redis://127.0.0.1:1/0"), pytest.raises(redis.ConnectionError):
         told(questions.ask(Embed(texts=TEXTS)))
-
-
-def test_a_worker_of_another_queue_has_no_screens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screens, "_loaded", [])
-    with pytest.raises(RuntimeError, match="queue `check`"):
-        screens.loaded()

@@ -1,6 +1,7 @@
 """How workers apply a workspace's policy to what nets say of prompts, given pictures and results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,11 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def nets(monkeypatch: pytest.MonkeyPatch) -> Install:
+    real = screens.loaded()
+
     def install(*, text: WordNet | None = None, picture: RedNet | None = None) -> None:
-        monkeypatch.setattr(screens, "_text_net", lambda: text)
-        monkeypatch.setattr(screens, "_picture_net", lambda: picture)
+        has = replace(real, texts=text or real.texts, pictures=picture or real.pictures)
+        monkeypatch.setattr(screens, "loaded", lambda: has)
 
     return install
 

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.urls import URLResolver, get_resolver
+from pytest_django import Settings
 
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed, signed_in
 from tests.webapp.gallery.drafts import draft_of, job_of
 from webapp.api.openai import picture_links
-from webapp.gallery import conversions, services, uploads
+from webapp.env import BASE_DIR
+from webapp.gallery import conversions, selectors, services, uploads
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
@@ -85,8 +86,9 @@ def addresses(route: str, places: dict[str, list[str]]) -> Iterator[str]:
 
 
 def test_every_address_that_gives_bytes_gives_signed_and_recorded_ones(
-    owner: Membership, places: dict[str, list[str]]
+    owner: Membership, places: dict[str, list[str]], settings: Settings
 ) -> None:
+    settings.NETS_DIR = BASE_DIR / "genworkers" / "weights"
     checked: set[str] = set()
     clients = [signed_in(owner), keyed(owner)]
     for name, route in routes():
@@ -96,8 +98,7 @@ def test_every_address_that_gives_bytes_gives_signed_and_recorded_ones(
                 media_type = response.headers.get("Content-Type", "").partition(";")[0]
                 if response.status_code != 200 or media_type in WORDS or name in NOT_MADE_HERE:
                     continue
-                data = b"".join(response.streaming_content) if response.streaming else response.content
-                check(data, media_type, address, client, is_of_a_net=name in OF_A_NET)
+                check(response.getvalue(), media_type, address, is_of_a_net=name in OF_A_NET)
                 checked.add(name)
     assert (
         checked
@@ -114,7 +115,7 @@ def test_every_address_that_gives_bytes_gives_signed_and_recorded_ones(
     )
 
 
-def check(data: bytes, media_type: str, address: str, client: Client, *, is_of_a_net: bool) -> None:
+def check(data: bytes, media_type: str, address: str, *, is_of_a_net: bool) -> None:
     """These bytes are signed by us, and the record of their artifact says how they were screened and marked."""
     sha256 = hashlib.sha256(data).hexdigest()
     if is_of_a_net:
@@ -126,7 +127,8 @@ def check(data: bytes, media_type: str, address: str, client: Client, *, is_of_a
         return
     sidecar = None
     if media_type == "text/plain":
-        sidecar = client.get(f"/artifacts/{file.artifact_id}/credentials").content
+        with selectors.open_file(file.artifact, "sidecar") as opened:
+            sidecar = opened.read()
     report = provenance.read(data, media_type, sidecar)
     assert (report.state, report.is_ours, report.problems) == ("valid", True, []), address
     assert file.credential.manifest_label == report.manifest_label, address

@@ -27,6 +27,7 @@ READABLE_MEDIA_TYPES = EMBEDDING_MEDIA_TYPES | {
     "audio/wav",
     "application/pdf",
 }
+JUMBF = b"jumb"  # the box that every manifest store begins with: ISO 19566-5
 CopyChange = Literal["c2pa.resized", "c2pa.transcoded"]
 
 
@@ -233,7 +234,8 @@ def _store(data: bytes, media_type: str, sidecar: bytes | None, context: Any) ->
     except c2pa.C2paError.ManifestNotFound:
         return None
     except c2pa.C2paError as error:
-        return f"the credentials cannot be read: {error}"
+        has_trace = sidecar is not None or JUMBF in data  # a damaged file without credentials has none
+        return f"the credentials cannot be read: {error}" if has_trace else None
     return store
 
 

@@ -82,7 +82,7 @@ def test_a_film_and_paths_say_it_too() -> None:
     film = to_animation(frames, "mp4", 4)
     signed = services.sign(film, "video/mp4", facts=facts).data
     assert bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<?xpacket" in signed
-    with av.open(io.BytesIO(signed)) as opened:
+    with av.open(io.BytesIO(signed), "r") as opened:
         assert len(list(opened.decode(video=0))) == len(frames)
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>'
     root = ElementTree.fromstring(services.sign(svg, "image/svg+xml", facts=facts).data)
