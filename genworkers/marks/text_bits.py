@@ -11,6 +11,9 @@ from genworkers.marks.keys import MarkKey
 
 CONTEXT_TOKENS = 3
 NUM_LAYERS = 30
+# The coins leave little to chance: two texts of one key that begin alike would go on alike. So each seed has one of so
+# many sets of coins. More sets make texts more different and marks harder to find: all of them are tried.
+NUM_LANES = 16
 KEY_BYTES = 16
 BLOCK = np.dtype("<u4")
 
@@ -18,9 +21,13 @@ Context: TypeAlias = tuple[int, int, int]
 Words: TypeAlias = NDArray[np.uint32]
 
 
-def text_key(key: MarkKey) -> bytes:
-    """The AES key of a workspace's text, KEY_BYTES bytes."""
-    return key.derived("text")[:KEY_BYTES]
+def lane_key(key: MarkKey, lane: int) -> bytes:
+    """The AES key of one set of coins, KEY_BYTES bytes.
+
+    Args:
+        lane: 0..NUM_LANES-1.
+    """
+    return key.derived(f"text {lane}")[:KEY_BYTES]
 
 
 def keyed_words(key: bytes, contexts: Words, candidates: Words) -> Words:
@@ -31,7 +38,7 @@ def keyed_words(key: bytes, contexts: Words, candidates: Words) -> Words:
     independent.
 
     Args:
-        key: of `text_key`.
+        key: of `lane_key`.
         contexts: (B, CONTEXT_TOKENS) ids of the tokens before, oldest first.
         candidates: (B, K) ids.
 
@@ -49,7 +56,7 @@ class Place(NamedTuple):
     """Whose coins a token is drawn by.
 
     Args:
-        key: of `text_key`.
+        key: of `lane_key`.
         context: ids of the tokens before it, oldest first.
     """
 
@@ -88,10 +95,11 @@ class Trail:
 
     Args:
         key: of the workspace that it is written for.
+        seed: of the text, 0 or more; neighbours have different coins.
     """
 
-    def __init__(self, key: MarkKey) -> None:
-        self._key = text_key(key)
+    def __init__(self, key: MarkKey, seed: int) -> None:
+        self._key = lane_key(key, seed % NUM_LANES)
         self._contexts = Contexts()
 
     @property

