@@ -12,21 +12,20 @@ import numpy as np
 
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.text_bits import (
-    BLOCK,
     CONTEXT_TOKENS,
+    LANE_SHIFT,
+    MAX_TOKEN_ID,
     NUM_LANES,
     NUM_LAYERS,
+    Coins,
     Contexts,
     Words,
-    keyed_words,
-    lane_key,
 )
 
 # How often a text that was never marked may be called marked.
 FALSE_POSITIVE_FRAC = 1e-4
 # With fewer scored tokens, not finding a mark says nothing: of the house net's marked texts half go unfound at 50.
 MIN_TOKENS = 100
-MAX_TOKEN_ID = 2**32 - 1
 # Early layers decide more than late ones, which find less left to decide.
 LAYER_WEIGHTS = np.linspace(10.0, 1.0, NUM_LAYERS)
 
@@ -109,22 +108,25 @@ def _places(token_ids: Sequence[int]) -> Words:
         if contexts.current is not None:
             places.append((*contexts.current, token_id))
         contexts.add(token_id)
-    return np.array(places, BLOCK).reshape(-1, CONTEXT_TOKENS + 1)
+    return np.array(places, np.uint32).reshape(-1, CONTEXT_TOKENS + 1)
 
 
 def _score(places: Words, key: MarkKey) -> TextMarkScore:
     if not len(places):
         return TextMarkScore(0, 1.0)
+    coins, contexts = Coins(key), places[:, :-1].copy()
+    highest = -math.inf
+    for lane in range(NUM_LANES):
+        contexts[:, 0] = places[:, 0] | lane << LANE_SHIFT
+        highest = max(highest, _deviation(coins.words(contexts, places[:, -1])))
     spread = math.sqrt(len(places) * float(LAYER_WEIGHTS @ LAYER_WEIGHTS) / 4)
-    highest = max(_deviation(places, lane_key(key, lane)) for lane in range(NUM_LANES)) / spread
-    return TextMarkScore(len(places), _of_best(math.erfc(highest / math.sqrt(2)) / 2, NUM_LANES))
+    return TextMarkScore(len(places), _of_best(math.erfc(highest / spread / math.sqrt(2)) / 2, NUM_LANES))
 
 
-def _deviation(places: Words, key: bytes) -> float:
+def _deviation(words: Words) -> float:
     """By how much the weighted heads are more than half."""
-    words = keyed_words(key, places[:, :-1], places[:, -1:])[:, 0].copy()  # (T,)
     num_heads = [np.count_nonzero(words & np.uint32(1 << layer)) for layer in range(NUM_LAYERS)]
-    return float(LAYER_WEIGHTS @ (np.array(num_heads) - len(places) / 2))
+    return float(LAYER_WEIGHTS @ (np.array(num_heads) - len(words) / 2))
 
 
 def _of_best(p_value: float, num_tried: int) -> float:
