@@ -115,7 +115,7 @@ def drawing_for(
         except SchemaError as error:
             raise _schema_error(error) from error
     seen = SeenTokens(ids) if sampling.has_penalties else None
-    return Drawing(codec, sampling, seed, seen, grammar, None if mark_key is None else Trail(mark_key))
+    return Drawing(codec, sampling, seed, seen, grammar, None if mark_key is None else Trail(mark_key, seed))
 
 
 def draw_tokens(logits: Tensor, sequences: Sequence[TextSequence[Drawing]]) -> list[Choice | EngineError]:

@@ -11,6 +11,11 @@ from genworkers.marks.keys import MarkKey
 
 CONTEXT_TOKENS = 3
 NUM_LAYERS = 30
+# The coins leave little to chance: two texts of one key that begin alike would go on alike. So each seed has one of so
+# many sets of coins. More sets make texts more different and marks harder to find: all of them are tried.
+NUM_LANES = 16
+LANE_SHIFT = 28
+MAX_TOKEN_ID = 2**LANE_SHIFT - 1
 KEY_BYTES = 16
 BLOCK = np.dtype("<u4")
 
@@ -18,42 +23,45 @@ Context: TypeAlias = tuple[int, int, int]
 Words: TypeAlias = NDArray[np.uint32]
 
 
-def text_key(key: MarkKey) -> bytes:
-    """The AES key of a workspace's text, KEY_BYTES bytes."""
-    return key.derived("text")[:KEY_BYTES]
-
-
-def keyed_words(key: bytes, contexts: Words, candidates: Words) -> Words:
-    """Coins of all candidates: bit l of a word, from 0, is the coin of layer l + 1; the two highest mean nothing.
-
-    Each is the first word of AES-128 (FIPS 197) over one block, the four little-endian numbers of the context's tokens
-    and the candidate. Blocks differ wherever context or candidate do, so without the key the coins are fair and
-    independent.
+class Coins:
+    """The coins of one key, for one thread.
 
     Args:
-        key: of `text_key`.
-        contexts: (B, CONTEXT_TOKENS) ids of the tokens before, oldest first.
-        candidates: (B, K) ids.
-
-    Returns:
-        (B, K).
+        key: of the workspace that texts are written for.
     """
-    blocks = np.empty((*candidates.shape, CONTEXT_TOKENS + 1), BLOCK)
-    blocks[..., :CONTEXT_TOKENS] = contexts[:, None]
-    blocks[..., CONTEXT_TOKENS] = candidates
-    secret = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks.tobytes())
-    return np.frombuffer(secret, BLOCK).reshape(blocks.shape)[..., 0]
+
+    def __init__(self, key: MarkKey) -> None:
+        self.secret = key.derived("text")[:KEY_BYTES]
+        self._encryptor = Cipher(algorithms.AES(self.secret), modes.ECB()).encryptor()
+
+    def words(self, contexts: Words, candidates: Words) -> Words:
+        """Bit l of a candidate's word, from 0, is its coin of layer l + 1; the two highest mean nothing.
+
+        Each is the first word of AES-128 (FIPS 197) over one block, the four little-endian numbers of context and
+        candidate. Blocks differ wherever one of these does, so without the key the coins are fair and independent.
+
+        Args:
+            contexts: (N, CONTEXT_TOKENS) ids of the tokens before, oldest first, as in `Place`.
+            candidates: (N,) ids.
+
+        Returns:
+            (N,).
+        """
+        blocks = np.empty((len(candidates), CONTEXT_TOKENS + 1), BLOCK)
+        blocks[:, :CONTEXT_TOKENS] = contexts
+        blocks[:, CONTEXT_TOKENS] = candidates
+        return np.frombuffer(self._encryptor.update(blocks.tobytes()), BLOCK)[:: CONTEXT_TOKENS + 1]
 
 
 class Place(NamedTuple):
-    """Whose coins a token is drawn by.
+    """By whose coins a token is drawn.
 
     Args:
-        key: of `text_key`.
-        context: ids of the tokens before it, oldest first.
+        context: ids of the tokens before it, oldest first; above the id of the oldest, from bit LANE_SHIFT on, stands
+            the lane.
     """
 
-    key: bytes
+    coins: Coins
     context: Context
 
 
@@ -88,17 +96,22 @@ class Trail:
 
     Args:
         key: of the workspace that it is written for.
+        seed: of the text, 0 or more; neighbours have different coins.
     """
 
-    def __init__(self, key: MarkKey) -> None:
-        self._key = text_key(key)
+    def __init__(self, key: MarkKey, seed: int) -> None:
+        self._coins = Coins(key)
+        self._lane = seed % NUM_LANES << LANE_SHIFT
         self._contexts = Contexts()
 
     @property
     def place(self) -> Place | None:
         """Of the next token; None where it cannot be marked."""
         context = self._contexts.current
-        return None if context is None else Place(self._key, context)
+        if context is None:
+            return None
+        first, second, third = context
+        return Place(self._coins, (first | self._lane, second, third))
 
     def add(self, token_id: int) -> None:
         """Go on by a token."""

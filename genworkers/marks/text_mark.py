@@ -11,13 +11,21 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from genworkers.marks.keys import MarkKey
-from genworkers.marks.text_bits import BLOCK, CONTEXT_TOKENS, NUM_LAYERS, Contexts, Words, keyed_words, text_key
+from genworkers.marks.text_bits import (
+    CONTEXT_TOKENS,
+    LANE_SHIFT,
+    MAX_TOKEN_ID,
+    NUM_LANES,
+    NUM_LAYERS,
+    Coins,
+    Contexts,
+    Words,
+)
 
 # How often a text that was never marked may be called marked.
 FALSE_POSITIVE_FRAC = 1e-4
 # With fewer scored tokens, not finding a mark says nothing: of the house net's marked texts half go unfound at 50.
 MIN_TOKENS = 100
-MAX_TOKEN_ID = 2**32 - 1
 # Early layers decide more than late ones, which find less left to decide.
 LAYER_WEIGHTS = np.linspace(10.0, 1.0, NUM_LAYERS)
 
@@ -50,7 +58,8 @@ def detect(token_ids: Sequence[int], key: MarkKey) -> TextMarkScore:
 
     The weighted mean of the coins, as in the supplement of Dathathri et al. 2024 (Nature 634, 818-823). Without the
     mark they are fair and independent, so its mean and variance are known, whatever the text; the normal tail that is
-    reported lies a little above the exact one.
+    reported lies a little above the exact one. Differs from the paper: of NUM_LANES sets of coins the best counts, and
+    the p-value is that of the best of so many.
 
     Args:
         token_ids: the text as the net's tokenizer cuts it, without prompt and special tokens.
@@ -65,7 +74,7 @@ def detect_any(token_ids: Sequence[int], keys: Iterable[MarkKey]) -> tuple[MarkK
     """The key that a text was most likely written with, None without keys.
 
     Returns:
-        The key, and its score with a p-value for all keys together: the smallest times their number (Bonferroni).
+        The key, and its score with the p-value of the best of so many keys.
 
     Raises:
         ValueError: as `detect`.
@@ -75,7 +84,7 @@ def detect_any(token_ids: Sequence[int], keys: Iterable[MarkKey]) -> tuple[MarkK
     if not scores:
         return None
     key, best = min(scores, key=lambda one: one[1].p_value)
-    return key, TextMarkScore(best.num_scored, min(1.0, best.p_value * len(scores)))
+    return key, TextMarkScore(best.num_scored, _of_best(best.p_value, len(scores)))
 
 
 def standing(num_tokens: int, *, temperature: float, top_k: int) -> Standing:
@@ -99,14 +108,27 @@ def _places(token_ids: Sequence[int]) -> Words:
         if contexts.current is not None:
             places.append((*contexts.current, token_id))
         contexts.add(token_id)
-    return np.array(places, BLOCK).reshape(-1, CONTEXT_TOKENS + 1)
+    return np.array(places, np.uint32).reshape(-1, CONTEXT_TOKENS + 1)
 
 
 def _score(places: Words, key: MarkKey) -> TextMarkScore:
     if not len(places):
         return TextMarkScore(0, 1.0)
-    words = keyed_words(text_key(key), places[:, :-1], places[:, -1:])  # (T, 1)
-    num_heads = (words >> np.arange(NUM_LAYERS, dtype=np.uint32) & 1).sum(axis=0)
-    deviation = float(LAYER_WEIGHTS @ (num_heads - len(places) / 2))
+    coins, contexts = Coins(key), places[:, :-1].copy()
+    highest = -math.inf
+    for lane in range(NUM_LANES):
+        contexts[:, 0] = places[:, 0] | lane << LANE_SHIFT
+        highest = max(highest, _deviation(coins.words(contexts, places[:, -1])))
     spread = math.sqrt(len(places) * float(LAYER_WEIGHTS @ LAYER_WEIGHTS) / 4)
-    return TextMarkScore(len(places), math.erfc(deviation / spread / math.sqrt(2)) / 2)
+    return TextMarkScore(len(places), _of_best(math.erfc(highest / spread / math.sqrt(2)) / 2, NUM_LANES))
+
+
+def _deviation(words: Words) -> float:
+    """By how much the weighted heads are more than half."""
+    num_heads = [np.count_nonzero(words & np.uint32(1 << layer)) for layer in range(NUM_LAYERS)]
+    return float(LAYER_WEIGHTS @ (np.array(num_heads) - len(words) / 2))
+
+
+def _of_best(p_value: float, num_tried: int) -> float:
+    """The p-value of the smallest of so many independent ones (Sidak 1967)."""
+    return 1.0 if p_value == 1 else -math.expm1(num_tried * math.log1p(-p_value))

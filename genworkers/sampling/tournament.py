@@ -8,17 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genworkers.marks.text_bits import NUM_LAYERS, Place, Words, keyed_words
+from genworkers.marks.text_bits import NUM_LAYERS, Place, Words
 from genworkers.sampling.draws import Ids, Weights
 
 # The tournament is held among so many of the likeliest; those behind keep their probabilities. It bounds the work.
 MOST_CANDIDATES = 256
-# After so many layers one looks whether there is still something to decide.
-LAYERS_AT_ONCE = 10
-SHIFTS = np.arange(NUM_LAYERS, dtype=np.uint32).reshape(-1, LAYERS_AT_ONCE, 1, 1)
-# A row is left as it is once all but this share has gone to one candidate: the layers behind would hardly show. When to
-# stop depends on coins that were thrown already, so it favours nobody.
-UNDECIDED_FRAC = 2.0**-6
+SHIFTS = np.arange(NUM_LAYERS, dtype=np.uint32)[:, None]
 
 
 def mark(ids: Ids, weights: Weights, places: Sequence[Place | None]) -> None:
@@ -26,61 +21,59 @@ def mark(ids: Ids, weights: Weights, places: Sequence[Place | None]) -> None:
 
     Args:
         ids: (B, K) tokens.
-        weights: (B, K), not negative, some positive in each row, largest first.
+        weights: (B, K), not negative, largest first.
         places: B of them; None leaves the row as it is.
     """
-    marked = [(row, place) for row, place in enumerate(places) if place is not None]
+    if not any(places):
+        return
+    head = weights[:, :MOST_CANDIDATES]
+    is_candidate = head > 0
+    num_candidates = is_candidate.sum(axis=1)
+    is_marked = [place is not None and num > 1 for place, num in zip(places, num_candidates.tolist(), strict=True)]
+    if not all(is_marked):
+        is_candidate[np.logical_not(is_marked)] = False
+    marked = [place for place, is_own in zip(places, is_marked, strict=True) if place is not None and is_own]
     if not marked:
         return
-    rows = np.array([row for row, _ in marked])
-    own = weights[rows]
-    K = min(int((own > 0).sum(axis=1).max()), MOST_CANDIDATES)
-    own = own[:, :K]
-    totals = own.cumsum(axis=1)[:, -1:]
-    words = _words(ids[rows, :K], [place for _, place in marked])
-    weights[rows, :K] = tournament(own / totals, words) * totals
+    counts = num_candidates[is_marked]
+    row_of = np.repeat(np.arange(len(marked)), counts)  # (N,) of each candidate
+    words = _words(ids[:, :MOST_CANDIDATES][is_candidate], row_of, marked)
+    head[is_candidate] = tournament(head[is_candidate], row_of, counts.cumsum() - counts, words)
 
 
-def tournament(p: Weights, words: Words) -> Weights:
-    """Probabilities (B, K) after all layers; their mean over all words is what they were.
+def tournament(weights: Weights, row_of: Ids, starts: Ids, words: Words) -> Weights:
+    """Weights (N,) after all layers, with the same sums; their mean over all words is what they were.
 
     In a layer two candidates are drawn and the one whose coin shows heads goes on, either where both coins are alike:
     p becomes p (1 + g - sum of g p).
 
     Args:
-        p: (B, K), each row with the sum 1.
-        words: (B, K) of `keyed_words`.
+        weights: (N,) of the candidates of all rows, one row after the other; positive.
+        row_of: (N,) from 0.
+        starts: (R,) where each row begins.
+        words: (N,) of `Coins.words`.
     """
-    final, rows, p = p.copy(), np.arange(len(p)), p.copy()
-    for shifts in SHIFTS:
-        is_open = p.max(axis=1) < 1 - UNDECIDED_FRAC
-        if np.count_nonzero(is_open) < len(p):
-            final[rows] = p
-            rows, p, words = rows[is_open], p[is_open], words[is_open]
-            if not len(rows):
-                break
-        coins = (words >> shifts & 1).astype(np.float64)
-        # Most of the time at every token goes into calling numpy: four calls a layer, into arrays that are there.
-        heads, sums = np.empty_like(p), np.empty_like(p)
-        num_heads = sums[:, -1:]
-        for g, g_and_1 in zip(coins, coins + 1, strict=True):
-            np.multiply(g, p, heads)
-            np.add.accumulate(heads, 1, None, sums)
-            np.subtract(g_and_1, num_heads, heads)
-            np.multiply(p, heads, p)
-    final[rows] = p
-    return np.maximum(final, 0)  # 1 - sum may have been a rounding error below 0
+    totals = np.add.reduceat(weights, starts)[row_of]
+    p = weights / totals
+    coins = (words >> SHIFTS & 1).astype(np.float64)
+    # It runs at every token, and most of what it takes is calling numpy: so few calls, and rows laid end to end. Sums
+    # are taken of one row at a time and know no other.
+    won = np.empty_like(p)
+    for g, g_and_1 in zip(coins, coins + 1, strict=True):
+        np.multiply(g, p, won)
+        np.subtract(g_and_1, np.add.reduceat(won, starts)[row_of], won)
+        np.multiply(p, won, p)
+    return np.maximum(p, 0) * totals  # 1 - sum may have been a rounding error below 0
 
 
-def _words(ids: Ids, places: Sequence[Place]) -> Words:
-    """`keyed_words` of each row (B, K) under its own key; all rows of a key at once."""
-    rows_of_key: dict[bytes, list[int]] = {}
-    for row, place in enumerate(places):
-        rows_of_key.setdefault(place.key, []).append(row)
-    contexts, candidates = np.array([place.context for place in places], np.uint32), ids.astype(np.uint32)
-    if len(rows_of_key) == 1:
-        return keyed_words(places[0].key, contexts, candidates)
+def _words(ids: Ids, row_of: Ids, places: Sequence[Place]) -> Words:
+    """The coins of each candidate (N,), all rows of a key at once."""
+    contexts, candidates = np.array([place.context for place in places], np.uint32)[row_of], ids.astype(np.uint32)
+    coins_of = {place.coins.secret: place.coins for place in places}
+    if len(coins_of) == 1:
+        return places[0].coins.words(contexts, candidates)
     words = np.empty_like(candidates)
-    for key, rows in rows_of_key.items():
-        words[rows] = keyed_words(key, contexts[rows], candidates[rows])
+    for secret, coins in coins_of.items():
+        is_own = np.array([place.coins.secret == secret for place in places])[row_of]
+        words[is_own] = coins.words(contexts[is_own], candidates[is_own])
     return words
