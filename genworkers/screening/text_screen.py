@@ -4,6 +4,7 @@ Start at `load_text_screen`. What follows from a probability is the policy's bus
 """
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from genworkers.checkpoints import NET_PART, fill_net, load_manifest, load_tenso
 from genworkers.codecs.hashed_ngrams import hashed_ngrams
 from genworkers.codecs.wordpiece import WordPiece
 from genworkers.contract import normalise
-from genworkers.contract.safety import TEXT_CATEGORIES, Screening, TextCategory
+from genworkers.contract.safety import TEXT_CATEGORIES, Category, Screening, TextCategory
 from genworkers.nets.encoder import TextEncoder
 from genworkers.nets.text_heads import TextHeads, TextHeadsConfig, pooled
 from genworkers.screening.calibration import Calibration
 
 CALIBRATION_PART = "calibration"
+MAX_READ_CHARS = 1_000_000
 WINDOW_CHARS = 320
 WINDOW_STEP_CHARS = 256
 MAX_READ_WINDOWS = 32
@@ -64,7 +66,7 @@ class TextScreen:
         return [self._screening(text) for text in texts]
 
     def _screening(self, text: str) -> Screening:
-        scores = {
+        scores: dict[Category, float] = {
             category: float(calibration(logit))
             for category, calibration, logit in zip(TEXT_CATEGORIES, self._calibrations, self.logits(text), strict=True)
         }
@@ -81,7 +83,8 @@ class TextScreen:
             return np.full(len(TEXT_CATEGORIES), -np.inf, dtype=np.float32)
         if len(windows) > MAX_READ_WINDOWS:
             windows = self._worst(windows)
-        windows = sorted((part for window in windows for part in self._fitting(window)), key=len)
+        parts = {part for window in windows for part in self._fitting(window)}
+        windows = sorted(parts, key=lambda part: (len(part), part))
         found = [
             self._logits_of(windows[begin : begin + ENCODE_BATCH]) for begin in range(0, len(windows), ENCODE_BATCH)
         ]
@@ -89,12 +92,13 @@ class TextScreen:
         return worst
 
     def _readings(self, text: str) -> set[str]:
-        """The text as it stands and each way in which it may have been meant."""
-        raw = " ".join(text.split())
+        """The text as it stands and each way in which it may have been meant; of its first `MAX_READ_CHARS`."""
+        raw = " ".join(text.split())[:MAX_READ_CHARS]
         if not raw:
             return set()
+        composed = unicodedata.normalize("NFKC", raw)[:MAX_READ_CHARS]  # one character may become eighteen
         readings = {raw.casefold()}
-        for reading in {raw, *normalise.decoded(raw)}:
+        for reading in {composed, *normalise.decoded(composed)}:
             readings |= normalise.spellings(reading)
         num_tokens = len(self._tokenizer.encode(raw[:WINDOW_CHARS]))
         for reading in normalise.turned(raw):

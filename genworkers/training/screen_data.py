@@ -24,7 +24,7 @@ UNKNOWN = -1
 HELD_OUT = 0
 CALIBRATING = (1, 2)
 NUM_PROFANE = 5_000
-NUM_PROMPTS = 12_000
+NUM_PROMPTS = 6_000
 TIMES_POSITIVE, TIMES_HATE, TIMES_HARMLESS = 14, 30, 24
 NUM_INSERTED = 3_000
 NEAR = 0.86
@@ -32,6 +32,8 @@ BLOCK = 1024
 _PERSON = re.compile(r"\b(?:man|woman|person|girl|boy|lady|guy|child|people|men|women)\b")
 _STUDIO = ("a sticker of {}", "an icon of {}", "{} in flat style", "draw {}", "pixel art of {}", "{}, cute")
 WRITTEN = "written"
+# Share-alike, and written by a net whose licence would name ours: prompts that are only measured on, in full.
+NEVER_LEARNT = frozenset({"dolly", "stories"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class ScreenRow:
     def targets(self) -> list[int]:
         """1, 0 or UNKNOWN for each of TEXT_CATEGORIES."""
         return [int(self.labels[name]) if name in self.labels else UNKNOWN for name in TEXT_CATEGORIES]
+
+    @property
+    def fold(self) -> int:
+        """That of its group; HELD_OUT for what is only measured on."""
+        return HELD_OUT if self.source in NEVER_LEARNT else fold_of(self.group)
 
     @property
     def is_positive(self) -> bool:
@@ -147,7 +154,12 @@ def written_rows(random: Generator) -> Iterator[ScreenRow]:
 def inserted_groups(rows: Sequence[ScreenRow], count: int, random: Generator) -> list[ScreenRow]:
     """Harmless texts about people with a group's name before the first of them: counterfactuals of the same group."""
     about_people = [
-        row for row in rows if not row.is_positive and len(row.labels) > 6 and _PERSON.search(row.text.lower())
+        row
+        for row in rows
+        if not row.is_positive
+        and len(row.labels) > 6
+        and row.source not in NEVER_LEARNT
+        and _PERSON.search(row.text.lower())
     ]
     chosen = random.permutation(len(about_people))[:count]
     return [_inserted(about_people[place], str(random.choice([one for one, _ in GROUPS]))) for place in chosen]

@@ -78,7 +78,6 @@ _VAGUE: Mapping[TextCategory, re.Pattern[str]] = {
     ),
     "violence/graphic": _words(r"blood\w*|bleed\w*|dead|wounds?|zombies?|skulls?|guts|tortur\w*|deformed|horror"),
 }
-_OFTEN_KIND: tuple[TextCategory, ...] = ("sexual", "self-harm", "hate", "harassment", "violence", "illicit")
 
 
 def none_of(text: str, categories: Iterable[TextCategory] = TEXT_CATEGORIES) -> Labels:
@@ -89,9 +88,8 @@ def none_of(text: str, categories: Iterable[TextCategory] = TEXT_CATEGORIES) -> 
 def by_words(text: str) -> Labels:
     """Weak labels of an unsafe instruction: yes by plain words, no where not even a vague word stands."""
     labels: Labels = {}
-    for name in (*_OFTEN_KIND, "violence/graphic"):
-        category: TextCategory = name  # type: ignore[assignment]
-        if WORDS[category].search(text):
+    for category, words in WORDS.items():
+        if words.search(text):
             labels[category] = True
         elif category != "illicit" and not (category in _VAGUE and _VAGUE[category].search(text)):
             labels[category] = False
@@ -177,15 +175,15 @@ def _of_emoji(kind: str) -> Labels:
 def _of_prompt(text: str) -> Labels:
     """A prompt for a picture: yes by plain words of sex and gore, nothing at vague ones, else no."""
     labels: Labels = {"illicit": False, "harassment": False}
-    for name in ("sexual", "violence", "violence/graphic", "self-harm", "hate"):
-        category: TextCategory = name  # type: ignore[assignment]
-        if WORDS[category].search(text):
+    sure: tuple[TextCategory, ...] = ("sexual", "violence/graphic")  # the words of the others mean too much else here
+    unsure: tuple[TextCategory, ...] = ("violence", "self-harm", "hate")
+    for category in (*sure, *unsure):
+        has_word = bool(WORDS[category].search(text))
+        is_vague = category in _VAGUE and category != "sexual" and bool(_VAGUE[category].search(text))
+        if has_word and category in sure:
             labels[category] = True
-        elif not (category in _VAGUE and category != "sexual" and _VAGUE[category].search(text)):
+        elif not has_word and not is_vague:
             labels[category] = False
-    for unsure in ("self-harm", "hate", "violence"):  # words alone are too little here
-        if labels.get(unsure):  # type: ignore[call-overload]
-            del labels[unsure]  # type: ignore[arg-type]
     if labels.get("violence/graphic"):
         labels["violence"] = True
     return labels | _derived(text, labels)

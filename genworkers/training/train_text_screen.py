@@ -9,8 +9,8 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from genworkers.training.disguises import disguised
 from genworkers.training.screen_data import (
     CALIBRATING,
     HELD_OUT,
+    NEVER_LEARNT,
     UNKNOWN,
     ScreenRow,
-    fold_of,
     grouped,
     read_rows,
     targets_of,
@@ -47,16 +47,38 @@ DISGUISED_HARMLESS_FRAC = 0.25
 ENCODE_BATCH = 64
 BLOCK_PRECISION, REVIEW_RECALL = 0.95, 0.9
 MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
-STUDIO_SOURCES = frozenset({"stickers", "stories", "t2i_compbench", "coco_captions", "parti", "dolly", "geneval"})
-NEVER_JOINED = STUDIO_SOURCES | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
+STUDIO_SOURCES = frozenset({"stickers", "t2i_compbench", "coco_captions", "parti", "geneval"})
+NEVER_JOINED = STUDIO_SOURCES | NEVER_LEARNT | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
 Thresholds = dict[TextCategory, dict[str, float]]
+LICENCES = [
+    "AdvBench, HarmBench, StrongREJECT (instructions): MIT, Copyright (c) their authors and the Center for AI Safety",
+    "CatQA, DangerousQA, HarmfulQA (instructions): Apache-2.0, Copyright declare-lab",
+    "CoCoNot (instructions and harmless contrasts): MIT, Copyright (c) Allen Institute for AI",
+    "Hatemoji, the build set: CC BY 4.0, Hannah Rose Kirk and others",
+    "Hate Speech and Offensive Language: MIT, Copyright (c) Thomas Davidson",
+    "Adversarial Nibbler (prompts, votes): CC BY 4.0, Google and others",
+    "Toxicity: MIT, Copyright (c) Surge AI; GPTFuzz questions: MIT, Copyright (c) Jiahao Yu",
+    "Harmless prompts: COCO captions, T2I-CompBench, GenEval, PartiPrompts, prompts.chat, prompts of DiffusionDB: as "
+    "gathered in the project's corpus, which holds no licence text of theirs",
+    "Sticker names and keywords: Unicode License v3, Copyright (c) 2015-2024 Unicode, Inc.; emojilib, MIT",
+    "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
+]
+LIMITS = [
+    "English. Other languages are read letter by letter; nothing was measured there.",
+    "Self-harm, sexual/minors, violence/graphic and threats have few examples in the sets: much of what it knows of "
+    "them are sentences written for it, mildly worded. Coarse wording, slang and code words of these it may miss.",
+    "Most labels beside hate are weak: by the kind that a set names, or by plain words.",
+    "Hate that needs the world to be understood (irony, emoji in place of words, dog whistles) it often misses.",
+    "Its probabilities hold for a mixture in which one text in ten is bad; where fewer are, it says too much.",
+    "It reads 320 characters at a time: what only a whole page means, it does not see.",
+]
 
 
 @dataclass(frozen=True)
 class ReadTexts:
-    """Texts as the heads take them: pooled states (M, 2 D) float16 and the n-grams of each."""
+    """Texts as the heads take them: pooled states (M, 2 D) float16, None for n-grams alone, and the n-grams of each."""
 
-    states: Tensor
+    states: Tensor | None
     ngrams: Sequence[NDArray[np.int64]]
 
 
@@ -66,30 +88,45 @@ def load_encoder() -> tuple[TextEncoder, WordPiece]:
     return load_minilm(folder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
 
 
-@torch.inference_mode()
+def n_grams_of(texts: Sequence[str], config: TextHeadsConfig) -> ReadTexts:
+    """The n-grams of each text's first window, without states."""
+    return ReadTexts(None, [hashed_ngrams(text[:WINDOW_CHARS], config.num_buckets) for text in texts])
+
+
 def read_texts(
     texts: Sequence[str], encoder: TextEncoder, tokenizer: WordPiece, config: TextHeadsConfig, cache: Path
 ) -> ReadTexts:
-    """The first window of each text, through the encoder or from the cache."""
+    """The first window of each text: its n-grams, and its states through the encoder or from the cache."""
+    states = pooled_states(texts, encoder, tokenizer, config.encoder_layers, cache)
+    return replace(n_grams_of(texts, config), states=states)
+
+
+@torch.inference_mode()
+def pooled_states(
+    texts: Sequence[str], encoder: TextEncoder, tokenizer: WordPiece, num_layers: int, cache: Path
+) -> Tensor:
+    """(M, 2 D) float16 of the first window of each text, after so many layers; kept in the cache."""
     texts = [text[:WINDOW_CHARS].casefold() for text in texts]
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:16]
-    cached = cache / f"screen-{config.encoder_layers}-{digest}.pt"
+    cached = cache / f"screen-{num_layers}-{digest}.pt"
     if cached.exists():
-        states: Tensor = torch.load(cached, weights_only=True)
-    else:
-        states = torch.empty(len(texts), 2 * config.state_width, dtype=torch.float16)
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        for begin in range(0, len(order), ENCODE_BATCH):
-            places = order[begin : begin + ENCODE_BATCH]
-            found = encoder.encode(tokenizer.encode_batch([texts[place] for place in places]), config.encoder_layers)
-            states[places] = torch.stack([pooled(one) for one in found]).half()
-        cache.mkdir(parents=True, exist_ok=True)
-        torch.save(states, cached)
-    return ReadTexts(states, [hashed_ngrams(text, config.num_buckets) for text in texts])
+        kept: Tensor = torch.load(cached, weights_only=True)
+        return kept
+    states = torch.empty(len(texts), 2 * encoder.config.width, dtype=torch.float16)
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    for begin in range(0, len(order), ENCODE_BATCH):
+        places = order[begin : begin + ENCODE_BATCH]
+        found = encoder.encode(tokenizer.encode_batch([texts[place] for place in places]), num_layers)
+        states[places] = torch.stack([pooled(one) for one in found]).half()
+    cache.mkdir(parents=True, exist_ok=True)
+    torch.save(states, cached)
+    return states
 
 
-def with_disguises(rows: Sequence[ScreenRow], random: np.random.Generator) -> list[ScreenRow]:
-    """The rows, and once more in disguise: each that is of a category, and a share of the harmless ones."""
+def learnt_rows(rows: Sequence[ScreenRow], seed: int) -> list[ScreenRow]:
+    """Those that train, and once more in disguise each that is of a category and a share of the harmless ones."""
+    rows = [row for row in rows if row.fold not in (HELD_OUT, *CALIBRATING)]
+    random = np.random.default_rng(seed)
     hidden = [
         ScreenRow(disguised(row.text, random), row.labels, row.source, row.group)
         for row in rows
@@ -107,14 +144,11 @@ def masked_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor) -> Ten
     return (loss * is_known).sum() / is_known.sum().clamp(min=1)
 
 
-def train(
-    texts: ReadTexts, targets: Tensor, config: TextHeadsConfig, *, epochs: int, seed: int, is_bag_only: bool
-) -> TextHeads:
-    """Heads after so many epochs.
+def train(texts: ReadTexts, targets: Tensor, config: TextHeadsConfig, *, epochs: int, seed: int) -> TextHeads:
+    """Heads after so many epochs; those of texts without states know n-grams alone.
 
     Args:
         targets: (M, categories), 1, 0 or UNKNOWN.
-        is_bag_only: the states are hidden from it: the baseline, which knows n-grams alone.
     """
     torch.manual_seed(seed)
     heads = TextHeads(config).train()
@@ -130,18 +164,24 @@ def train(
     num_steps = epochs * -(-len(targets) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE, BAG_RATE], total_steps=num_steps)
     for rows in _batches(len(targets), epochs):
-        states, ngrams = texts.states[rows].float(), [texts.ngrams[row] for row in rows.tolist()]
-        chance = torch.rand(len(rows))
-        states[(chance < UNSEEN_STATES_FRAC) | is_bag_only] = 0.0
-        if not is_bag_only:
-            is_hidden = (chance > 1.0 - UNSEEN_BAG_FRAC).tolist()
-            ngrams = [one[:0] if hide else one for one, hide in zip(ngrams, is_hidden, strict=True)]
+        states, ngrams = _inputs(texts, rows, config)
         loss = masked_loss(heads(states, *bags_of(ngrams)), targets[rows], positive_weight)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     return heads.eval()
+
+
+def _inputs(texts: ReadTexts, rows: Tensor, config: TextHeadsConfig) -> tuple[Tensor, list[NDArray[np.int64]]]:
+    """Pooled states (B, 2 D) and n-grams of a batch; now and then one is hidden, so that each learns to do alone."""
+    ngrams = [texts.ngrams[row] for row in rows.tolist()]
+    if texts.states is None:
+        return torch.zeros(len(rows), 2 * config.state_width), ngrams
+    states, chance = texts.states[rows].float(), torch.rand(len(rows))
+    states[chance < UNSEEN_STATES_FRAC] = 0.0
+    is_hidden = (chance > 1.0 - UNSEEN_BAG_FRAC).tolist()
+    return states, [one[:0] if hide else one for one, hide in zip(ngrams, is_hidden, strict=True)]
 
 
 def _batches(num_rows: int, epochs: int) -> Iterator[Tensor]:
@@ -210,12 +250,13 @@ def screened_logits(screen: TextScreen, texts: Sequence[str]) -> NDArray[np.floa
     return np.stack([screen.logits(text) for text in texts])
 
 
-def joined_rows(rows: list[ScreenRow], encoder: TextEncoder, tokenizer: WordPiece, cache: Path) -> list[ScreenRow]:
-    """The rows with near paraphrases in one group, by the mean state of the encoder's last layer."""
+def screen_rows(corpus: Path, encoder: TextEncoder, tokenizer: WordPiece, cache: Path) -> list[ScreenRow]:
+    """All rows, near paraphrases in one group by the mean state of the encoder's last layer."""
+    rows = read_rows(corpus)
     places = [place for place, row in enumerate(rows) if row.source not in NEVER_JOINED]
-    config = TextHeadsConfig(encoder_layers=encoder.config.num_layers)
-    means = read_texts([rows[place].text for place in places], encoder, tokenizer, config, cache).states
-    embeddings = F.normalize(means[:, : config.state_width].float(), dim=1)
+    texts = [rows[place].text for place in places]
+    means = pooled_states(texts, encoder, tokenizer, encoder.config.num_layers, cache)[:, : encoder.config.width]
+    embeddings = F.normalize(means.float(), dim=1)
     joined = grouped([rows[place] for place in places], embeddings)
     for place, row in zip(places, joined, strict=True):
         rows[place] = row
@@ -227,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/screens/text-screen"))
+    parser.add_argument("--out", type=Path, default=Path("genworkers/weights/screens/text"))
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -235,15 +276,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     encoder, tokenizer = load_encoder()
-    rows = joined_rows(read_rows(options.corpus), encoder, tokenizer, options.cache)
-    folds = [fold_of(row.group) for row in rows]
-    learnt = [row for row, fold in zip(rows, folds, strict=True) if fold not in (HELD_OUT, *CALIBRATING)]
-    learnt = with_disguises(learnt, np.random.default_rng(options.seed))
+    rows = screen_rows(options.corpus, encoder, tokenizer, options.cache)
+    learnt = learnt_rows(rows, options.seed)
     config = TextHeadsConfig()
     texts = read_texts([row.text for row in learnt], encoder, tokenizer, config, options.cache)
-    heads = train(texts, targets_of(learnt), config, epochs=options.epochs, seed=options.seed, is_bag_only=False)
+    heads = train(texts, targets_of(learnt), config, epochs=options.epochs, seed=options.seed)
 
-    calibrating = [row for row, fold in zip(rows, folds, strict=True) if fold in CALIBRATING]
+    calibrating = [row for row in rows if row.fold in CALIBRATING]
     targets = targets_of(calibrating).numpy()
     logits = screened_logits(raw_screen(encoder, tokenizer, heads), [row.text for row in calibrating])
     calibrations = calibrate(logits, targets)
@@ -287,12 +326,47 @@ def write_checkpoint(
         limits=LIMITS,
     )
     parts = {CALIBRATION_PART: ("calibration.json", (json.dumps(knots, indent=1) + "\n").encode())}
-    save(folder, facts, {NET_PART: heads.state_dict()}, parts, CARD_TEXT)
+    save(folder, facts, weights={NET_PART: heads.state_dict()}, other_parts=parts, card=_card(thresholds, training))
 
 
-LICENCES: list[str] = []
-LIMITS: list[str] = []
-CARD_TEXT = ""
+def _card(thresholds: Thresholds, training: Mapping[str, Any]) -> str:
+    levels = "\n".join(
+        f"| {name} | {one['flag_at']} | {one['review_at']} | {one['block_at']} "
+        f"| {training['positives'][name]} | {training['calibrating'][name]} |"
+        for name, one in thresholds.items()
+    )
+    sources = ", ".join(f"{name} {count}" for name, count in training["rows"].items())
+    return f"""# Text screen
+
+Says for a prompt or a text how likely it is of nine categories: the eight of OpenAI's moderation endpoint (Markov et
+al. 2022, arXiv:2208.03274) and illicit. The first layers of all-MiniLM-L6-v2, frozen, and a bag of hashed n-grams go
+through one hidden layer; isotonic regression makes probabilities of its logits. A text is read as it stands and in
+every spelling that undoes a disguise; the worst counts. What follows is the workspace's policy, not the screen's.
+
+## Training
+
+{training["epochs"]} passes over {sum(training["rows"].values())} rows, {training["spent_s"]} s in all on a CPU core.
+A label may be unknown and has no part in the loss then: no set labels all nine.
+Rows by source: {sources}. "written" are sentences made for this
+screen: the thin categories, kind and unkind sentences about the same groups of people, and harmless ones that sound
+like harm. Every positive row stands there once more in disguise. HateCheck, XSTest, HatemojiCheck, I2P and OpenAI's
+samples were not used for anything.
+
+| category | flag at | review at | block at | positives that trained | positives that calibrated |
+|---|---|---|---|---|---|
+{levels}
+
+Self-harm should be answered with help, never with a plain block, whatever the number says.
+
+## Limits
+
+{chr(10).join(f"* {limit}" for limit in LIMITS)}
+
+## Sets, licences and attribution
+
+{chr(10).join(f"* {licence}" for licence in LICENCES)}
+"""
+
 
 if __name__ == "__main__":
     main()
