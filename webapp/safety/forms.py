@@ -24,7 +24,7 @@ WORDS_OF_FIELD = {"flag_at": "flag", "review_at": "review", "block_at": "block"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One threshold as it is shown: `name` is `stage.category.threshold`."""
+    """One threshold as it is shown: `name` is `thresholds.stage.category.threshold`."""
 
     name: str
     label: str
@@ -66,7 +66,7 @@ HINTS: dict[Category, str] = {
 def stages_of(policy: Policy) -> list[Stage]:
     """The form of a policy."""
     values = {
-        f"{stage}.{category}.{name}": _shown(getattr(policy.of(stage)[category], name))
+        f"thresholds.{stage}.{category}.{name}": _shown(getattr(policy.of(stage)[category], name))
         for stage in STAGES
         for category in CATEGORIES_OF_STAGE[stage]
         for name in FIELDS
@@ -85,7 +85,7 @@ def typed_stages(posted: Mapping[str, str], error: AppError) -> list[Stage]:
 
 def _stages(values: Mapping[str, str], problems: Mapping[str, str]) -> list[Stage]:
     def cell(stage: StageName, category: Category, name: str) -> Cell:
-        full = f"{stage}.{category}.{name}"
+        full = f"thresholds.{stage}.{category}.{name}"
         fixed = {(ZERO_TOLERANCE, "review_at"), (SUPPORTED, "block_at")}
         is_fixed = (category, name) in fixed
         label = f"{TITLE_OF_STAGE[stage]}, {CATEGORY_WORDS[category]}: {WORDS_OF_FIELD[name]} from"
@@ -117,7 +117,7 @@ def parse(posted: Mapping[str, str]) -> Policy:
         for category in CATEGORIES_OF_STAGE[stage]:
             numbers: dict[str, float | None] = {}
             for name in FIELDS:
-                field = f"{stage}.{category}.{name}"
+                field = f"thresholds.{stage}.{category}.{name}"
                 try:
                     numbers[name] = _number(posted.get(field, ""))
                 except ValueError as error:
