@@ -21,6 +21,21 @@ MAX_LISTED = 100
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One verdict in words: where it looked, what followed, and the categories with their scores, or the terms."""
+
+    verdict: Verdict
+    where: str
+    action: str
+    matches: list[tuple[str, float | None]]
+
+
+WHERE = {str(stage): words.removeprefix("the ").capitalize() for stage, words in policy.STAGE_WORDS.items()}
+ACTION_WORDS = {"allow": "nothing found", "flag": "flagged", "review": "sent to review", "block": "blocked"}
+SEVEREST_FIRST = ("block", "review", "flag", "allow")
+
+
+@dataclass(frozen=True)
 class Waiting:
     """One thing to decide: a held result, an appeal, or a blind re-check of a decided one."""
 
@@ -29,11 +44,15 @@ class Waiting:
     since: datetime
 
     @property
+    def findings(self) -> list[Finding]:
+        """Every verdict on it, severest first."""
+        found = sorted(self.artifact.verdicts.all(), key=lambda verdict: SEVEREST_FIRST.index(verdict.action))
+        return [_finding(verdict) for verdict in found if verdict.screen != "none"]
+
+    @property
     def reasons(self) -> list[Verdict]:
         """The verdicts that fired, severest first."""
-        order = {Action.BLOCK.value: 0, Action.REVIEW.value: 1, Action.FLAG.value: 2}
-        found = [verdict for verdict in self.artifact.verdicts.all() if verdict.action in order]
-        return sorted(found, key=lambda verdict: order[verdict.action])
+        return [finding.verdict for finding in self.findings if finding.verdict.action != Action.ALLOW]
 
     @property
     def words(self) -> str:
@@ -42,6 +61,16 @@ class Waiting:
         has_term = any(verdict.policy_number is None for verdict in self.reasons)
         parts = [policy.in_words(list(dict.fromkeys(named)))] if named else []
         return ", ".join(parts + (["a term on the list"] if has_term else [])) or "no verdict on record"
+
+
+def _finding(verdict: Verdict) -> Finding:
+    is_net = verdict.policy_number is not None
+    return Finding(
+        verdict=verdict,
+        where=WHERE[verdict.stage],
+        action=ACTION_WORDS[verdict.action],
+        matches=[(policy.in_words([name]) if is_net else name, verdict.scores.get(name)) for name in verdict.matched],
+    )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Two reviewers can always race here. Each act locks the workspace's row first, th
 (one decision a task, one appeal a result) hold behind it. Whoever comes second is told who decided.
 """
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
@@ -127,14 +128,19 @@ def _act_of(decision: Decision) -> AuditEntry.Act:
     return Act.RELEASED if is_released else Act.REJECTED
 
 
-def appeal(user: User, artifact_id: UUID, words: str) -> Appeal:
+def appeal(
+    user: User, artifact_id: UUID, words: str, *, may_reach: Callable[[UUID], bool] = lambda workspace_id: True
+) -> Appeal:
     """Let the author answer a rejection, once; another reviewer reads it where there is one.
+
+    Args:
+        may_reach: whether the author's key acts in this workspace.
 
     Raises:
         AppError: not_found for everybody but the author, invalid_request, nothing_to_appeal, appealed_already.
     """
     artifact = selectors.own_artifact(user, artifact_id)
-    if artifact is None:
+    if artifact is None or not may_reach(artifact.workspace_id):
         raise not_found("result of yours")
     words = checked_words("words", words, least=1, most=MAX_APPEAL_CHARS)
     with transaction.atomic():

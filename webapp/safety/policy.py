@@ -195,7 +195,7 @@ def check(policy: Policy) -> None:
     """Refuse a policy that is incomplete, out of order, or loosens what may not be loosened.
 
     Raises:
-        AppError: invalid_request, naming each field as `stage.category.threshold`.
+        AppError: invalid_request, naming each field as `thresholds.stage.category.threshold`.
     """
     problems = list(_problems(policy))
     if problems:
@@ -205,7 +205,7 @@ def check(policy: Policy) -> None:
 def _problems(policy: Policy) -> Iterator[dict[str, Any]]:
     for stage in STAGES:
         for category in CATEGORIES_OF_STAGE[stage]:
-            field = f"{stage}.{category}"
+            field = f"thresholds.{stage}.{category}"
             own = policy.of(stage).get(category)
             if own is None:
                 yield _problem(

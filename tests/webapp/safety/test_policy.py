@@ -78,13 +78,13 @@ def test_the_default_is_a_policy_that_may_be_put_in_force() -> None:
 @pytest.mark.parametrize(
     ("thresholds", "field", "value", "allowed"),
     [
-        ({"prompt": {"hate": {"review_at": 0.3}}}, "prompt.hate.review_at", "0.3", "0.5 to 1"),
-        ({"output": {"hate": {"review_at": None, "block_at": 0.4}}}, "output.hate.block_at", "0.4", "0.5 to 1"),
-        ({"prompt": {"sexual/minors": {"block_at": 0.21}}}, "prompt.sexual/minors.block_at", "0.21", "0 to 0.2"),
-        ({"output": {"sexual/minors": {"block_at": None}}}, "output.sexual/minors.block_at", "null", "0 to 0.2"),
-        ({"prompt": {"sexual/minors": {"review_at": 0.1}}}, "prompt.sexual/minors.review_at", "0.1", "null"),
-        ({"prompt": {"self-harm": {"block_at": 0.99}}}, "prompt.self-harm.block_at", "0.99", "null"),
-        ({"prompt": {"self-harm": {"flag_at": None}}}, "prompt.self-harm.flag_at", "null", "0 to 1"),
+        ({"prompt": {"hate": {"review_at": 0.3}}}, "thresholds.prompt.hate.review_at", "0.3", "0.5 to 1"),
+        ({"output": {"hate": {"review_at": None, "block_at": 0.4}}}, "thresholds.output.hate.block_at", "0.4", "0.5 to 1"),
+        ({"prompt": {"sexual/minors": {"block_at": 0.21}}}, "thresholds.prompt.sexual/minors.block_at", "0.21", "0 to 0.2"),
+        ({"output": {"sexual/minors": {"block_at": None}}}, "thresholds.output.sexual/minors.block_at", "null", "0 to 0.2"),
+        ({"prompt": {"sexual/minors": {"review_at": 0.1}}}, "thresholds.prompt.sexual/minors.review_at", "0.1", "null"),
+        ({"prompt": {"self-harm": {"block_at": 0.99}}}, "thresholds.prompt.self-harm.block_at", "0.99", "null"),
+        ({"prompt": {"self-harm": {"flag_at": None}}}, "thresholds.prompt.self-harm.flag_at", "null", "0 to 1"),
     ],
 )
 def test_a_wrong_policy_names_field_value_and_range(
@@ -108,7 +108,7 @@ def test_a_policy_that_leaves_a_category_out_is_refused() -> None:
     del data["input"]["nudity"]
     with pytest.raises(AppError, match="names every category") as caught:
         policy.check(Policy.model_validate(data))
-    assert caught.value.problems[0]["field"] == "input.nudity"
+    assert caught.value.problems[0]["field"] == "thresholds.input.nudity"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from django.utils.timesince import timesince
 from genworkers.contract.requests import API_ONLY_FIELDS
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
+from webapp.safety.forms import words_of_change
+from webapp.safety.policy import Change
 from webapp.studio import parameters
+from webapp.workspaces.models import AuditEntry
 
 APART = ("kind", "prompt", "history")
 
@@ -39,12 +42,12 @@ def _tiles(artifact: Artifact) -> list[tuple[str, str]]:
         screened = ("screened", "on")
     else:
         screened = ("prompt screened", "half") if "prompt" in screens else ("not screened", "bad")
-    is_held = artifact.status == Artifact.Status.HELD
+    released = {"held": ("held for review", "held"), "rejected": ("rejected by a reviewer", "bad")}
     return [
         ("signed", "on") if is_signed else ("not signed", "bad"),
         ("marked", "on") if is_marked else ("not marked", ""),
         screened,
-        ("held for review", "held") if is_held else ("released", "on"),
+        released.get(artifact.status, ("released", "on")),
     ]
 
 
@@ -112,6 +115,24 @@ def value_of(kind: str, name: str, value: object) -> str:
 def ending(finish_reason: str, num_tokens: int | None) -> str:
     """Why a text ends, in words; job.js says the same while it watches."""
     return {"stop": "Ended by itself", "length": f"Cut at {num_tokens} tokens"}.get(finish_reason, "")
+
+
+@register.simple_tag
+def change_words(change: Change) -> str:
+    """Which threshold a change of the policy is about."""
+    return words_of_change(change)
+
+
+@register.simple_tag
+def threshold(value: float | None) -> str:
+    """A threshold as the policy page says it."""
+    return "never" if value is None else f"{value:g}"
+
+
+@register.simple_tag
+def act_words(act: str) -> str:
+    """What was done, as the audit log says it; a name that is no longer known stays as it is."""
+    return (AuditEntry.Act(act).label if act in AuditEntry.Act.values else act).capitalize()
 
 
 # Said only where somebody asked for them.
