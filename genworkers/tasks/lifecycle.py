@@ -17,13 +17,15 @@ import uuid_utils.compat as uuid
 from celery.exceptions import Reject
 from django.utils import timezone
 
+from genworkers.contract.energy import Energy
 from genworkers.contract.events import JobEvent
 from genworkers.contract.image import PictureFacts
 from genworkers.contract.names import VERSION
 from genworkers.contract.requests import GENERATION_REQUEST
+from genworkers.engine.energy import Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import leases
+from genworkers.tasks import engines, leases
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.gallery.services import ArtifactDraft
@@ -70,6 +72,7 @@ class Run:
     timings: dict[str, float] = field(default_factory=dict)
     tickets: list[Ticket[Any]] = field(default_factory=list)
     is_stopped: bool = False
+    watch: Watch = field(default_factory=lambda: engines.meter().cpu_watch())
 
     @cached_property
     def prompt_verdict(self) -> ScreenResult:
@@ -124,6 +127,15 @@ class Run:
             raise StoppedError(Job.Status.CANCELLED)
         if "deadline" in reasons:
             raise StoppedError(Job.Status.EXPIRED)
+
+    def energy(self) -> Energy:
+        """What the work has cost; asked once, in the thread that did it.
+
+        To what the engines put down to it comes what this thread did for pictures: their files and signatures. The
+        text engine counts all of its process.
+        """
+        own_j = self.watch.lap() if self.claim.job.kind == "image" else 0.0
+        return Energy(joules=own_j + sum(ticket.energy_j for ticket in self.tickets), source=engines.meter().source)
 
     @property
     def deadline_s(self) -> float:
@@ -202,6 +214,7 @@ def _worked(run: Run, work: Callable[[Run], Sequence[ArtifactDraft]]) -> Sequenc
             return work(run)
         finally:
             run.stop()  # whatever went wrong, the engine need not go on
+            services.account(run.claim.job, run.energy())
 
 
 def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:

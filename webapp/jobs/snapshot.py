@@ -1,7 +1,7 @@
 """Everything about one job at one moment: the body of the REST resource, and what a watcher gets who lost the log."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import redis
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 from pydantic import BaseModel, Field
 
+from genworkers.contract.energy import EnergySource
 from webapp.jobs import eventlog, selectors
 from webapp.jobs.models import Job
 
@@ -18,6 +19,13 @@ class JobError(BaseModel):
 
     code: str
     message: str
+
+
+class JobEnergy(BaseModel):
+    """What a job has cost, over all attempts."""
+
+    joules: float
+    source: EnergySource = Field(description="counters of the processors (rapl) or of the GPU (nvml), or an estimate")
 
 
 class JobUrls(BaseModel):
@@ -48,6 +56,7 @@ class JobSnapshot(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     error: JobError | None
+    energy: JobEnergy | None = Field(description="null before a worker has worked on it")
     artifacts: list[UUID]
     urls: JobUrls
 
@@ -76,6 +85,9 @@ def snapshot(job: Job) -> JobSnapshot:
         started_at=job.started_at,
         finished_at=job.finished_at,
         error=JobError(code=job.error_code, message=job.error_message) if job.error_code else None,
+        energy=JobEnergy(joules=job.energy_j, source=cast(EnergySource, job.energy_source))
+        if job.energy_source
+        else None,
         artifacts=list(job.artifacts.order_by("index").values_list("id", flat=True)),
         urls=JobUrls(
             self=api,
