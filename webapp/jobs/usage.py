@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db.models import Count, Sum
@@ -39,7 +40,7 @@ def usage_of(workspace: Workspace) -> Usage:
     since = timezone.now() - timedelta(days=PERIOD_DAYS)
     known = Job.objects.filter(workspace=workspace, created_at__gte=since).exclude(energy_source="").order_by()
     rows = known.values("energy_source").annotate(num_jobs=Count("id"), joules=Sum("energy_j"))
-    joules_of = {row["energy_source"]: row["joules"] for row in rows}
+    joules_of: dict[EnergySource, float] = {cast(EnergySource, row["energy_source"]): row["joules"] for row in rows}
     grid = settings.GRID_G_PER_KWH
     return Usage(
         num_jobs=sum(row["num_jobs"] for row in rows),
