@@ -81,6 +81,16 @@ class Environment(BaseSettings):
         le=10_000_000,
         description="What pictures of running jobs may take beside the nets, in MiB; 0: an eighth of the memory.",
     )
+    watts_per_core: float = Field(
+        4.0,
+        ge=0.0,
+        le=1000.0,
+        description="Power of a busy processor thread, where no counter of the machine can be read.",
+    )
+    grid_g_per_kwh: float = Field(
+        480.0, ge=0.0, le=5000.0, description="Grams of CO2 for a kilowatt-hour of your electricity; 0 shows none."
+    )
+    grid_name: str = Field("world average of 2023, Ember", description="Where that number is from.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
 
 

@@ -198,6 +198,9 @@ IMAGE_THREADS = ENV.threads or min(4, os.cpu_count() or 1)
 IMAGE_MEMORY_BYTES = ENV.image_memory_mb * 2**20 or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
 TEXT_MEMORY_BYTES = int(ENV.text_memory_gb * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 TEXT_PRECISION = ENV.text_precision
+WATTS_PER_CORE = ENV.watts_per_core
+# Ember, "Global Electricity Review 2024": 480 g of CO2 equivalents a kWh in 2023, with all that belongs to it.
+GRID_G_PER_KWH, GRID_NAME = ENV.grid_g_per_kwh, ENV.grid_name
 
 # Celery's defaults lose work: ack on receipt, prefetch of four, results kept. See docs/ARCHITECTURE.md.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -17,6 +17,7 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.blocks import BlockTable
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.drawing import drawing_for
+from genworkers.engine.energy import Meter, Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loaded_nets import LoadedNets, ServedNet
 from genworkers.engine.net_source import NetSource
@@ -60,10 +61,12 @@ class TextEngine:
     Args:
         source: finds and loads nets by name.
         config: how much to hold and to do at once.
+        meter: what work costs; all that this process computes while somebody is served is put down to them.
     """
 
-    def __init__(self, source: NetSource, config: EngineConfig) -> None:
+    def __init__(self, source: NetSource, config: EngineConfig, meter: Meter | None = None) -> None:
         self.config = config
+        self._meter = meter or Meter()
         self._nets = LoadedNets(source, config)
         self._changed = threading.Condition()
         self._arrived: list[tuple[ServedNet, Row]] = []
@@ -209,9 +212,10 @@ class TextEngine:
             raise EngineError("engine_closed", "The text engine is not running. Try again.", may_retry=True)
 
     def _serve(self) -> None:
+        watch = self._meter.watch(time.process_time)
         try:
-            while self._take_arrivals():
-                self._serve_all()
+            while self._take_arrivals(watch):
+                self._serve_all(watch)
             self._fail_everybody(
                 EngineError("engine_closed", "The text engine was stopped. Try again.", may_retry=True)
             )
@@ -224,11 +228,12 @@ class TextEngine:
             )
             self._fail_everybody(death)
 
-    def _take_arrivals(self) -> bool:
+    def _take_arrivals(self, watch: Watch) -> bool:
         """Wait for work and queue it; False when the engine is being closed."""
         with self._changed:
             if not self._at_work:
                 self._changed.wait_for(lambda: self._arrived or self._is_closing)
+                watch.lap()  # what was spent while nobody was there is nobody's
             arrived, self._arrived = self._arrived, []
             for net, sequence in arrived:
                 net.num_prompt_tokens += sequence.num_prompt_tokens
@@ -250,14 +255,14 @@ class TextEngine:
             sequence.ticket.fail(error)
 
     @torch.inference_mode()
-    def _serve_all(self) -> None:
+    def _serve_all(self, watch: Watch) -> None:
         """One step of every net that has work."""
         now = time.monotonic()
         is_due = now >= self._next_waiting_check
         if is_due:
             self._next_waiting_check = now + WAITING_CHECK_S
         for net in self._at_work:
-            num_ended = drop_stopped(net, with_waiting=is_due) + run_step(net)
+            num_ended = drop_stopped(net, with_waiting=is_due) + run_step(net, watch)
             if num_ended:
                 self._nets.give_back(net, num_ended)
         self._at_work = [net for net in self._at_work if not net.scheduler.is_idle]

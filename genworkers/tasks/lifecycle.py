@@ -18,14 +18,16 @@ from celery.exceptions import Reject
 from django.utils import timezone
 
 from genworkers.codecs.image_bytes import Pixels
+from genworkers.contract.energy import Energy
 from genworkers.contract.events import JobEvent
 from genworkers.contract.image import PictureFacts
 from genworkers.contract.names import VERSION
 from genworkers.contract.requests import GENERATION_REQUEST
+from genworkers.engine.energy import Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
 from genworkers.marks.keys import MarkKey
-from genworkers.tasks import leases, marking
+from genworkers.tasks import engines, leases, marking
 from genworkers.tasks.judging import BlockedError, Judge, refuse_blocked
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
@@ -67,6 +69,7 @@ class Run:
     tickets: list[Ticket[Any]] = field(default_factory=list)
     is_stopped: bool = False
     given_verdicts: list[ScreenResult] = field(default_factory=list)
+    watch: Watch = field(default_factory=lambda: engines.meter().cpu_watch())
 
     @cached_property
     def judge(self) -> Judge:
@@ -146,6 +149,15 @@ class Run:
             raise StoppedError(Job.Status.CANCELLED)
         if "deadline" in reasons:
             raise StoppedError(Job.Status.EXPIRED)
+
+    def energy(self) -> Energy:
+        """What the work has cost; asked once, in the thread that did it.
+
+        To what the engines put down to it comes what this thread did for pictures: their files and signatures. The
+        text engine counts all of its process.
+        """
+        own_j = self.watch.lap() if self.claim.job.kind == "image" else 0.0
+        return Energy(joules=own_j + sum(ticket.energy_j for ticket in self.tickets), source=engines.meter().source)
 
     @property
     def deadline_s(self) -> float:
@@ -233,6 +245,7 @@ def _worked(run: Run, work: Callable[[Run], Sequence[ArtifactDraft]]) -> Sequenc
             return work(run)
         finally:
             run.stop()  # whatever went wrong, the engine need not go on
+            services.account(run.claim.job, run.energy())
 
 
 def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:

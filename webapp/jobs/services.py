@@ -20,6 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from genworkers.contract.base import Kind
+from genworkers.contract.energy import Energy
 from genworkers.contract.events import Blocked, Cancelled, Expired, Failed, Held, JobEvent, Queued, Stored, Succeeded
 from genworkers.contract.image import ImageRequest
 from genworkers.contract.manifests import NetManifest
@@ -315,6 +316,11 @@ def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> 
     final: JobEvent = Held(message=HELD_MESSAGE) if is_held else Succeeded()
     pieces = [Stored(artifact_id=str(artifact.id), index=artifact.index) for artifact in stored]
     _tell(claim.job, *pieces, final, fence=claim.fence)
+
+
+def account(job: Job, energy: Energy) -> None:
+    """Put energy down to a job, whoever holds it: what an attempt has spent is spent, also when nothing came of it."""
+    Job.objects.filter(id=job.id).update(energy_j=F("energy_j") + energy.joules, energy_source=energy.source)
 
 
 def requeue(job: Job, fence: int, *, error_code: str, is_clean: bool = False) -> bool:

@@ -48,6 +48,7 @@ OPERATIONS = {
     "get_upload_content": ("GET", "/uploads/{upload}/content", 404, 200, 200),
     "list_nets": ("GET", "/nets", 200, 200, 200),
     "get_net": ("GET", "/nets/mosaic", 200, 200, 200),
+    "get_usage": ("GET", "/usage?workspace=studio", 404, 200, 200),
     "get_me": ("GET", "/me", 200, 200, 200),
 }
 STRANGER, LOOKS, GENERATES = 2, 3, 4

@@ -12,6 +12,7 @@ from webapp.gallery import services as gallery_services
 from webapp.gallery import views
 from webapp.gallery.models import Artifact
 from webapp.gallery.recall import VERBS, recall_urls, recalled
+from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
 from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
@@ -79,6 +80,14 @@ def test_the_label_states_every_fact(ada: Client, membership: Membership) -> Non
         assert fact in html
     assert "Signed, not marked, screened, released." in html
     assert "made by a test" in html
+
+
+def test_the_label_says_what_it_cost_once_that_is_known(ada: Client, membership: Membership) -> None:
+    artifact = kept(membership)
+    address = f"/artifacts/{artifact.id}/"
+    assert "Energy" not in ada.get(address).content.decode()
+    Job.objects.filter(id=artifact.job_id).update(energy_j=12.4, energy_source="rapl")
+    assert "<dt>Energy</dt><dd>12 J, measured by the processor&#x27;s counter</dd>" in ada.get(address).content.decode()
 
 
 def test_a_picture_that_nothing_screened_says_so(ada: Client, membership: Membership) -> None:

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from genworkers.contract.energy import JOULES_PER_KWH
 from genworkers.contract.requests import API_ONLY_FIELDS
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
@@ -83,6 +84,25 @@ def seconds(value: float) -> str:
 def seconds_between(start: datetime, end: datetime) -> str:
     """How long it was from one moment to another."""
     return seconds((end - start).total_seconds())
+
+
+@register.filter
+def energy(joules: float) -> str:
+    """Energy as a person says it.
+
+    >>> energy(12.34), energy(9000.0), energy(5e6)
+    ('12 J', '2.5 Wh', '1.4 kWh')
+    """
+    if joules < 3600:
+        return f"{joules:.2g} J" if joules < 10 else f"{joules:,.0f} J"
+    return f"{joules / 3600:.3g} Wh" if joules < JOULES_PER_KWH else f"{joules / JOULES_PER_KWH:,.1f} kWh"
+
+
+@register.filter
+def energy_source(source: str) -> str:
+    """How a number of joules is known, in words."""
+    known = {"rapl": "measured by the processor's counter", "nvml": "measured by the GPU's counter"}
+    return known.get(source, "estimated")
 
 
 @register.simple_tag
