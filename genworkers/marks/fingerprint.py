@@ -18,9 +18,11 @@ def of_text(text):
     """x"""
     words = text.casefold().split()
     grams = {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
-    return b"".join(min(hashlib.blake2b(g.encode(), digest_size=4, salt=bytes([i])).digest() for g in grams) for i in range(64))
+    return b"".join(
+        min(hashlib.blake2b(g.encode(), digest_size=4, salt=bytes([i])).digest() for g in grams) for i in range(64)
+    )
 
 
 def bands(value):
     """x"""
-    return [f"{i}-{value[i:i+2].hex()}" for i in range(0, len(value), 2)]
+    return [f"{i}-{value[i : i + 2].hex()}" for i in range(0, len(value), 2)]
