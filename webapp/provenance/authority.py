@@ -38,6 +38,7 @@ class Authority:
     Args:
         anchors_pem: the certificates that what we signed leads up to.
         algorithm: of the signatures, as c2pa names it.
+        valid_from, valid_until: of the certificate that signs.
         certificates: serial number in decimal and SHA-256 of each that signs or signed for this studio.
     """
 
@@ -47,6 +48,8 @@ class Authority:
     algorithm: str
     signer_name: str
     signer_sha256: str
+    valid_from: datetime
+    valid_until: datetime
     certificates: tuple[tuple[str, str], ...]
 
 
@@ -200,6 +203,8 @@ def _authority(chain_pem: str, key_pem: str, anchors_pem: str, *, former: x509.C
         algorithm=_algorithm(key),
         signer_name=str(names[0].value) if names else signer.subject.rfc4514_string(),
         signer_sha256=signer.fingerprint(hashes.SHA256()).hex(),
+        valid_from=signer.not_valid_before_utc,
+        valid_until=signer.not_valid_after_utc,
         certificates=tuple(
             (str(one.serial_number), one.fingerprint(hashes.SHA256()).hex())
             for one in (signer, former)

@@ -13,6 +13,7 @@ from uuid import UUID
 import c2pa
 from django.conf import settings
 
+from webapp.errors import AppError
 from webapp.provenance import authority, manifest, xmp
 from webapp.provenance.manifest import GenerationFacts as GenerationFacts  # part of this interface, as the next
 from webapp.provenance.manifest import MarkFacts as MarkFacts
@@ -150,13 +151,16 @@ def sign(data: bytes, media_type: str, *, facts: GenerationFacts, ingredients: S
     Raises:
         ValueError: there are no bytes, several ingredients are changed into one file, or c2pa refuses the bytes;
             the message says why.
+        AppError: certificate_not_valid; it has expired, or the clock is wrong.
     """
     if not data:
         raise ValueError(f"nothing to sign: {media_type} of 0 bytes")
     changes = [ingredient.change for ingredient in ingredients if ingredient.change is not None]
     if len(changes) > 1:
         raise ValueError(f"a file is the changed form of one other, got {len(changes)}")
-    context = _context(our_authority(), settings.TIMESTAMP_URL)
+    ours = our_authority()
+    _check_date(ours)
+    context = _context(ours, settings.TIMESTAMP_URL)
     plain_type = media_type.partition(";")[0].strip()
     is_embedded = plain_type in EMBEDDING_MEDIA_TYPES
     signed_at = datetime.now(UTC)
@@ -192,6 +196,17 @@ def sign(data: bytes, media_type: str, *, facts: GenerationFacts, ingredients: S
         is_embedded=is_embedded,
         signed_at=signed_at,
     )
+
+
+def _check_date(ours: authority.Authority) -> None:
+    now = datetime.now(UTC)
+    if not ours.valid_from <= now <= ours.valid_until:
+        message = (
+            f"The certificate that signs here is valid from {ours.valid_from:%Y-%m-%d %H:%M} to "
+            f"{ours.valid_until:%Y-%m-%d %H:%M}, and this machine's clock says {now:%Y-%m-%d %H:%M} (all UTC). Nothing "
+            "leaves unsigned: an operator must renew the certificate or set the clock."
+        )
+        raise AppError("certificate_not_valid", 503, message)
 
 
 def _actions(facts: GenerationFacts, change: str | None) -> Iterator[dict[str, Any]]:

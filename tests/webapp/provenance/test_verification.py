@@ -3,6 +3,7 @@
 import hashlib
 import io
 import secrets
+import time
 import uuid
 from pathlib import Path
 
@@ -243,13 +244,18 @@ def test_nothing_is_kept() -> None:
     assert Artifact.objects.count() == before
 
 
-def test_an_expired_certificate_is_said(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> None:
-    ours = settings.AUTHORITY_DIR
-    monkeypatch.setattr("webapp.provenance.authority.SIGNER_YEARS", 0)
-    settings.AUTHORITY_DIR = tmp_path / "expired"
+def test_a_signature_whose_certificate_has_expired_since_is_not_called_whole(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("webapp.provenance.authority.SIGNER_YEARS", 3 / 86_400 / 365)
+    settings.AUTHORITY_DIR = tmp_path / "short"
     signed = services.sign(encoded(drawing(), "PNG"), "image/png", facts=facts_of())
-    settings.AUTHORITY_DIR = ours
+    assert services.read(signed.data, "image/png").is_ours
+    time.sleep(4)
     report = services.read(signed.data, "image/png")
-    print(report.state, report.problems)
     assert not report.is_ours
-    assert report.problems == []
+    assert report.problems
+    with pytest.raises(AppError) as refused:
+        services.sign(encoded(drawing(), "PNG"), "image/png", facts=facts_of())
+    assert refused.value.code == "certificate_not_valid"
+    assert "set the clock" in refused.value.message
