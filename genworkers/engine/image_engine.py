@@ -229,7 +229,11 @@ class ImageEngine:
             job.ticket.spend(watch.lap())
             self._turns.put_back([(job, picture)])
             return
-        frames: Sequence[Pixels] = job.painter.develop(picture)
+        frames: Sequence[Pixels] | None = job.painter.develop(picture)
+        if frames is None:
+            job.ticket.spend(watch.lap())
+            self._turns.put_back([(job, picture)])
+            return
         if job.request.walk is not None:
             self._put_step(job, picture, job.painter.preview(picture))
             job.ticket.put(WalkResult(picture.seed, frames))
