@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -278,9 +279,12 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
                     leases.give_up()
             else:
                 services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
-        except AppError as error:  # for example storage_full: trying again at once would not help
+        except AppError as error:
             log.warning("result_not_kept", code=error.code, message=error.message)
-            services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                services.requeue(claim.job, claim.fence, error_code=error.code)
+            else:  # for example storage_full: trying again at once would not help
+                services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
         except Exception:
             log.exception("job_broke")
             services.requeue(claim.job, claim.fence, error_code="internal_error")

@@ -28,6 +28,7 @@ READABLE_MEDIA_TYPES = EMBEDDING_MEDIA_TYPES | {
     "audio/wav",
     "application/pdf",
 }
+NO_ANSWER = "http resolver"  # in c2pa's words for an authority that cannot be reached
 JUMBF = b"jumb"  # the box that every manifest store begins with: ISO 19566-5
 CopyChange = Literal["c2pa.resized", "c2pa.transcoded"]
 
@@ -151,7 +152,7 @@ def sign(data: bytes, media_type: str, *, facts: GenerationFacts, ingredients: S
     Raises:
         ValueError: there are no bytes, several ingredients are changed into one file, or c2pa refuses the bytes;
             the message says why.
-        AppError: certificate_not_valid; it has expired, or the clock is wrong.
+        AppError: certificate_not_valid; it has expired, or the clock is wrong. timestamp_unavailable.
     """
     if not data:
         raise ValueError(f"nothing to sign: {media_type} of 0 bytes")
@@ -182,6 +183,11 @@ def sign(data: bytes, media_type: str, *, facts: GenerationFacts, ingredients: S
             data = xmp.with_source_type(data, plain_type, facts)
             credentials: bytes = builder.sign(plain_type, io.BytesIO(data), signed)
     except c2pa.C2paError as error:
+        if settings.TIMESTAMP_URL and NO_ANSWER in str(error):
+            message = (
+                f"The time-stamping authority {settings.TIMESTAMP_URL} does not answer; nothing leaves without it."
+            )
+            raise AppError("timestamp_unavailable", 503, message) from error
         raise ValueError(f"cannot sign {len(data)} bytes of {media_type}: {error}") from error
     signed_bytes = signed.getvalue() if is_embedded else data
     sidecar = None if is_embedded else credentials

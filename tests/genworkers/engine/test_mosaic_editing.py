@@ -194,7 +194,6 @@ def test_a_picture_of_nothing_is_begun_again_but_not_for_ever(
 
     monkeypatch.setattr(painter._canvas, "paint", nothing_at_first)
 
-
     def num_redraws(inputs: Inputs, **asked: object) -> int:
         picture = finished(painter, inputs, **asked)
         developed(painter, picture)
