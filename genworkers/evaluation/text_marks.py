@@ -130,8 +130,10 @@ def edited(codec: TextCodec, ids: Sequence[int], others: Sequence[int], chance: 
 
 
 def found_fracs(texts: Iterable[Sequence[int]], keys: Sequence[MarkKey]) -> Figures:
-    """Share of texts found at each level under keys, and of how many tests."""
+    """Share of texts found at each level under keys, and of how many tests; only that number where there is none."""
     p_values = np.array([detect(ids, key).p_value for ids in texts for key in keys])
+    if not len(p_values):
+        return {"num": 0}
     return {"num": len(p_values), **{f"{level:g}": float((p_values <= level).mean()) for level in LEVELS}}
 
 
@@ -257,6 +259,8 @@ def table(figures: Figures) -> str:
 
 
 def _cell(found: Figures, level: str, is_rate: bool) -> str:
+    if not found["num"]:
+        return "-"
     if is_rate:
         return f"{found[level]:.2g} (of {found['num']:,})"
     return f"{found[level]:.3f} (of {found['num']})"
