@@ -11,9 +11,11 @@ from genworkers.marks.keys import MarkKey
 
 CONTEXT_TOKENS = 3
 NUM_LAYERS = 30
-# The coins leave little to chance: two texts of one key that begin alike would go on alike. So each seed has one of so
-# many sets of coins. More sets make texts more different and marks harder to find: all of them are tried.
-NUM_LANES = 16
+# The coins leave little to chance: two texts of one key that begin alike would go on alike. So the first tokens are
+# drawn without coins, and each seed has one of a few sets of them. More of either makes texts differ more and marks
+# harder to find, for all sets have to be tried; these two together cost least.
+FREE_TOKENS = 12
+NUM_LANES = 4
 LANE_SHIFT = 28
 MAX_TOKEN_ID = 2**LANE_SHIFT - 1
 KEY_BYTES = 16
@@ -75,20 +77,22 @@ class Contexts:
 
     _recent: tuple[int, ...] = ()
     _used: set[tuple[int, ...]] = field(default_factory=set)
+    _num_tokens: int = 0
 
     @property
     def current(self) -> Context | None:
-        """The last tokens; None while there are too few of them, or where they stood before."""
-        if len(self._recent) < CONTEXT_TOKENS or self._recent in self._used:
+        """The last tokens; None among the first FREE_TOKENS, or where they stood before."""
+        if self._num_tokens < FREE_TOKENS or self._recent in self._used:
             return None
         first, second, third = self._recent
         return first, second, third
 
     def add(self, token_id: int) -> None:
         """Go on by a token."""
-        if len(self._recent) == CONTEXT_TOKENS:
+        if self._num_tokens >= FREE_TOKENS:
             self._used.add(self._recent)
         self._recent = (*self._recent[1 - CONTEXT_TOKENS :], token_id)
+        self._num_tokens += 1
 
 
 class Trail:

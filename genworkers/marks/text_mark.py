@@ -13,6 +13,7 @@ import numpy as np
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.text_bits import (
     CONTEXT_TOKENS,
+    FREE_TOKENS,
     LANE_SHIFT,
     MAX_TOKEN_ID,
     NUM_LANES,
@@ -95,7 +96,7 @@ def standing(num_tokens: int, *, temperature: float, top_k: int) -> Standing:
     """
     if temperature == 0 or top_k == 1:
         return "not_drawn"
-    return "marked" if num_tokens - CONTEXT_TOKENS >= MIN_TOKENS else "too_short"
+    return "marked" if num_tokens - FREE_TOKENS >= MIN_TOKENS else "too_short"
 
 
 def _places(token_ids: Sequence[int]) -> Words:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.text_bits import (
-    CONTEXT_TOKENS,
+    FREE_TOKENS,
     LANE_SHIFT,
     NUM_LANES,
     NUM_LAYERS,
@@ -106,12 +106,23 @@ def test_the_function_is_aes_over_four_little_endian_numbers() -> None:
         assert int(word) == int.from_bytes(secret[:4], "little")
 
 
-def test_a_context_is_given_once_and_only_when_it_is_whole() -> None:
-    contexts, given = Contexts(), []
-    for token_id in [1, 2, 3, 1, 2, 3, 4]:
+def test_a_context_is_given_once_and_not_among_the_first_tokens() -> None:
+    contexts = Contexts()
+    given = []
+    for token_id in [*range(100, 100 + FREE_TOKENS), 1, 2, 3, 1, 2, 3, 4]:
         given.append(contexts.current)
         contexts.add(token_id)
-    assert given == [None, None, None, (1, 2, 3), (2, 3, 1), (3, 1, 2), None]
+    last = 99 + FREE_TOKENS
+    assert given[:FREE_TOKENS] == [None] * FREE_TOKENS
+    assert given[FREE_TOKENS:] == [
+        (last - 2, last - 1, last),
+        (last - 1, last, 1),
+        (last, 1, 2),
+        (1, 2, 3),
+        (2, 3, 1),
+        (3, 1, 2),
+        None,
+    ]
     assert contexts.current == (2, 3, 4)
 
 
@@ -119,7 +130,7 @@ def test_a_marked_text_is_found_and_only_under_its_key() -> None:
     ids = marked_text(60)
     found = detect(ids, KEY)
     assert found.verdict == "marked"
-    assert found.num_scored == 60 - CONTEXT_TOKENS
+    assert found.num_scored == 60 - FREE_TOKENS
     assert found.p_value < 1e-12
     assert detect(ids, OTHER).p_value > 1e-3
     assert detect(plain_text(60, 1), KEY).p_value > 1e-3
@@ -146,14 +157,15 @@ def test_the_reported_tail_is_never_below_the_exact_one(num_tokens: int, z: floa
 def test_a_sentence_that_is_repeated_counts_once() -> None:
     sentence = plain_text(20, 3)
     once, often = detect(sentence, KEY), detect(sentence * 30, KEY)
-    assert often.num_scored == once.num_scored + CONTEXT_TOKENS  # the joints
+    assert often.num_scored == len(sentence)  # its own and the joints
+    assert once.num_scored == len(sentence) - FREE_TOKENS
     assert often.p_value > 1e-4
 
 
 def test_every_seed_is_found_and_neighbours_have_different_coins() -> None:
     places = [Trail(KEY, seed) for seed in range(NUM_LANES)]
     for trail in places:
-        for token_id in (1, 2, 3):
+        for token_id in range(FREE_TOKENS):
             trail.add(token_id)
     assert len({trail.place.context for trail in places if trail.place is not None}) == NUM_LANES
     for seed in (1, 2**63 - 1):
@@ -168,12 +180,13 @@ def test_a_mark_survives_edits_of_one_token_in_ten() -> None:
 
 
 def test_texts_too_short_for_a_context_say_nothing() -> None:
-    for ids in ([], [7], [7, 8, 9]):
-        assert detect(ids, KEY) == TextMarkScore(0, 1.0)
-        assert detect(ids, KEY).verdict == "too_short"
-    assert detect([7, 8, 9, 10], KEY).num_scored == 1
-    assert detect(plain_text(MIN_TOKENS + CONTEXT_TOKENS, 0), KEY).verdict == "not_found"
-    assert detect(plain_text(MIN_TOKENS + CONTEXT_TOKENS - 1, 0), KEY).verdict == "too_short"
+    for num_tokens in (0, 1, FREE_TOKENS):
+        score = detect(plain_text(num_tokens, 0), KEY)
+        assert score == TextMarkScore(0, 1.0)
+        assert score.verdict == "too_short"
+    assert detect(plain_text(FREE_TOKENS + 1, 0), KEY).num_scored == 1
+    assert detect(plain_text(MIN_TOKENS + FREE_TOKENS, 0), KEY).verdict == "not_found"
+    assert detect(plain_text(MIN_TOKENS + FREE_TOKENS - 1, 0), KEY).verdict == "too_short"
 
 
 def test_trying_many_keys_costs_what_it_gains_by_chance() -> None:
