@@ -18,7 +18,16 @@ import numpy as np
 from genworkers.marks import bch
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.picture_pattern import TILE_CHIPS, Floats, Patterns, pattern, patterns_of
-from genworkers.marks.picture_residual import LUMA, Pixels, Tiles, tiles_of
+from genworkers.marks.picture_residual import (
+    CELLS_A_CHIP,
+    LUMA,
+    Pixels,
+    Tiles,
+    all_scales,
+    likely_scales,
+    luma_on_white,
+    tiles_of,
+)
 
 PURPOSE = "picture"
 PSNR_DB = 45.0
@@ -31,6 +40,7 @@ SHARE_IN_BLACK = 0.5
 NUM_GAIN_STEPS = 4
 MIN_PEAK = 4.0  # chance alone reaches it once in 30,000 places; a mark that can be read is far above
 NUM_PEAKS = 6
+NUM_PLACES = 2 * (CELLS_A_CHIP * TILE_CHIPS) ** 2  # where a tile can begin, as it is and mirrored
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +137,19 @@ def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding
     _check(pixels, 3 if pixels.ndim == 3 else 4)
     if not keys:
         return []
-    tiles = tiles_of(list(pixels) if pixels.ndim == 4 else [pixels])
-    num_tried = 2 * tiles.chips.size * len(keys)  # as it is and mirrored
+    frames = list(pixels) if pixels.ndim == 4 else [pixels]
+    lumas = [luma_on_white(frame) for frame in frames]
+    rounds = likely_scales(max(frames[0].shape[:2])), all_scales()
+    num_tried = len(keys) * NUM_PLACES * sum(map(len, rounds))
     surest: dict[tuple[str, int], ImageMarkFinding] = {}
-    for key in keys:
-        for found in _of_key(tiles, key, num_tried):
+    for scales in rounds:
+        tiles = tiles_of(lumas, scales)
+        for found in (each for key in keys for each in _of_key(tiles, key, num_tried)):
             name = found.key_id, found.payload
             if name not in surest or found.z > surest[name].z:
                 surest[name] = found
+        if any(found.is_agreed for found in surest.values()):
+            break
     return sorted(surest.values(), key=lambda found: (found.p_value, -found.z))
 
 

@@ -44,31 +44,36 @@ class Tiles:
     across: NDArray[np.float64]
 
 
-def tiles_of(frames: Sequence[Pixels]) -> Tiles:
+def tiles_of(lumas: Sequence[Floats], scales: NDArray[np.float64]) -> Tiles:
     """Fold what is left of a picture, or of the frames of an animation together.
 
     Args:
-        frames: one or more pictures (H, W, 3) or (H, W, 4) of one size.
+        lumas: one or more of `luma_on_white`, all of one size.
+        scales: (S,) how many chips may lie along the longer side, each within LEVELS_CHIPS.
     """
-    lumas = [luma_on_white(frame) for frame in frames]
-    scales = _scales(max(frames[0].shape[:2]))
     chips, across = [], []
     for low, high in LEVELS_CHIPS:
         of_level = scales[(scales > low) & (scales <= high)]
-        left = np.stack([_residual(_with_side(luma, CELLS_A_CHIP * high)) for luma in lumas])
-        chips.append(_chips(_folded(left.mean(0), of_level)))
-        across.append(np.repeat(of_level, CELLS_A_CHIP**2))
+        if len(of_level):
+            left = np.stack([_residual(_with_side(luma, CELLS_A_CHIP * high)) for luma in lumas])
+            chips.append(_chips(_folded(left.mean(0), of_level)))
+            across.append(np.repeat(of_level, CELLS_A_CHIP**2))
     return Tiles(*_whitened(np.concatenate(chips)), np.concatenate(across))
 
 
-def _scales(longer_px: int) -> NDArray[np.float64]:
-    """How many chips along the longer side are tried; those of whole and of merely cropped pictures exactly."""
-    lowest, highest = LEVELS_CHIPS[0][0], LEVELS_CHIPS[-1][1]
+def likely_scales(longer_px: int) -> NDArray[np.float64]:
+    """How many chips lie along the longer side of whole pictures of any size, and of merely cropped ones."""
     exact = [float(CHIPS_ACROSS), *(longer_px / chip_px for chip_px in CROPPED_FROM_CHIP_PX)]
+    return np.unique([each for each in exact if LEVELS_CHIPS[0][0] < each <= LEVELS_CHIPS[-1][1]])
+
+
+def all_scales() -> NDArray[np.float64]:
+    """Every scale in LEVELS_CHIPS, near enough to each other."""
+    lowest, highest = LEVELS_CHIPS[0][0], LEVELS_CHIPS[-1][1]
     step = 4.0 * MAX_DRIFT_CHIPS  # half a step away, half the chips from the middle are off by a share of it
     parts = np.arange(lowest + step, CHIPS_ACROSS, step)
     wider = CHIPS_ACROSS * np.exp(np.arange(0.0, np.log(highest / CHIPS_ACROSS), step / CHIPS_ACROSS))
-    return np.unique([*(each for each in exact if lowest < each <= highest), *parts, *wider])
+    return np.concatenate([parts, wider])
 
 
 def luma_on_white(pixels: Pixels) -> Floats:
