@@ -14,12 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genworkers.marks import bch
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.picture_pattern import TILE_CHIPS, Floats, Patterns, pattern, patterns_of
-from genworkers.marks.picture_residual import LUMA, Pixels, Tiles, tiles_of
+from genworkers.marks.picture_residual import (
+    CELLS_A_CHIP,
+    LUMA,
+    Pixels,
+    Tiles,
+    all_scales,
+    likely_scales,
+    luma_on_white,
+    tiles_of,
+)
 
 PURPOSE = "picture"
 PSNR_DB = 45.0
@@ -32,8 +40,7 @@ SHARE_IN_BLACK = 0.5
 NUM_GAIN_STEPS = 4
 MIN_PEAK = 4.0  # chance alone reaches it once in 30,000 places; a mark that can be read is far above
 NUM_PEAKS = 6
-
-Spectra = NDArray[np.complex64]
+NUM_PLACES = 2 * (CELLS_A_CHIP * TILE_CHIPS) ** 2  # where a tile can begin, as it is and mirrored
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class ImageMarkFinding:
         p_value: at most so likely would anything be found with these keys in a picture that none of them marked;
             every key, scale, place and payload that was tried is counted.
         payload_p_value: the same of the payload alone.
-        num_corrected_bits: how many of the 63 bits were read wrongly and corrected.
+        read_bits: the 63 bits of the code as they were read, before correction; the first is the lowest.
+        num_corrected_bits: how many of them were read wrongly and corrected.
         chips_across: chips along the longer side; 128 in a whole picture, fewer in a part of one.
         is_mirrored: left and right have been swapped since it was written.
     """
@@ -59,6 +67,7 @@ class ImageMarkFinding:
     z: float
     p_value: float
     payload_p_value: float
+    read_bits: int
     num_corrected_bits: int
     chips_across: float
     is_mirrored: bool
@@ -118,38 +127,48 @@ def findings(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
     Raises:
         ValueError: the shape or the type of the pixels is another.
     """
+    likely = [found for found in candidates(pixels, keys) if found.p_value <= MAX_P]
+    # A second finding has to be sure of its payload: near every peak lie weaker ones, whose bits are no message.
+    return likely[:1] + [found for found in likely[1:] if found.is_agreed]
+
+
+def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
+    """What comes nearest to a mark, likely or not: each key and payload once, the surest first; as `findings`."""
     _check(pixels, 3 if pixels.ndim == 3 else 4)
     if not keys:
         return []
-    tiles = tiles_of(list(pixels) if pixels.ndim == 4 else [pixels])
-    spectra = np.fft.rfft2(tiles.chips).astype(np.complex64, copy=False)
-    num_tried = tiles.chips.size * len(keys)
+    frames = list(pixels) if pixels.ndim == 4 else [pixels]
+    lumas = [luma_on_white(frame) for frame in frames]
+    rounds = likely_scales(max(frames[0].shape[:2])), all_scales()
+    num_tried = len(keys) * NUM_PLACES * sum(map(len, rounds))
     surest: dict[tuple[str, int], ImageMarkFinding] = {}
-    for key in keys:
-        for found in _of_key(tiles, spectra, key, num_tried):
+    for scales in rounds:
+        tiles = tiles_of(lumas, scales)
+        for found in (each for key in keys for each in _of_key(tiles, key, num_tried)):
             name = found.key_id, found.payload
-            if found.p_value <= MAX_P and (name not in surest or found.z > surest[name].z):
+            if name not in surest or found.z > surest[name].z:
                 surest[name] = found
-    ordered = sorted(surest.values(), key=lambda found: found.p_value)
-    # A second finding has to be sure of its payload: near every peak lie weaker ones, whose bits are no message.
-    return ordered[:1] + [found for found in ordered[1:] if found.is_agreed]
+        if any(found.is_agreed for found in surest.values()):
+            break
+    return sorted(surest.values(), key=lambda found: (found.p_value, -found.z))
 
 
-def _of_key(tiles: Tiles, spectra: Spectra, key: MarkKey, num_tried: int) -> list[ImageMarkFinding]:
+def _of_key(tiles: Tiles, key: MarkKey, num_tried: int) -> list[ImageMarkFinding]:
     """What the highest peaks of one key say, likely or not."""
     patterns = patterns_of(key.derived(PURPOSE))
-    signs = np.fft.rfft2(patterns.sync.astype(np.float32).reshape(TILE_CHIPS, TILE_CHIPS))
-    # How far each tile agrees with the key's signs, begun at each chip: (N, TILE_CHIPS, TILE_CHIPS).
-    peaks = np.fft.irfft2(spectra * signs.conj(), s=(TILE_CHIPS, TILE_CHIPS)).astype(np.float32, copy=False)
+    signs = patterns.sync.astype(np.float32).reshape(TILE_CHIPS, TILE_CHIPS)
+    # How far each tile agrees with the key's signs and with their mirror image, begun at each chip: (2, N, T, T).
+    of_signs = np.fft.rfft2(np.stack([signs, signs[:, ::-1]]))[:, None].astype(np.complex64, copy=False)
+    peaks = np.fft.irfft2(tiles.spectra * of_signs.conj(), s=signs.shape).astype(np.float32, copy=False)
     high = np.flatnonzero(peaks > MIN_PEAK)
     highest = high[np.argsort(-peaks.ravel()[high], kind="stable")[:NUM_PEAKS]]
     found = []
     for place in highest.tolist():
-        index, down, right = (int(each) for each in np.unravel_index(place, peaks.shape))
-        read = np.roll(tiles.chips[index], (-down, -right), axis=(0, 1)).ravel()
-        z, payload, num_corrected_bits = _message(read, patterns)
+        is_mirrored, index, down, right = (int(each) for each in np.unravel_index(place, peaks.shape))
+        read = np.roll(tiles.chips[index], (-down, -right), axis=(0, 1))[:, :: -1 if is_mirrored else 1].ravel()
+        z, payload, read_bits, num_corrected_bits = _message(read, patterns)
         payload_p = _bound(z, num_tried * NUM_PAYLOADS)
-        sync_p = _bound(float(peaks[index, down, right]), num_tried)
+        sync_p = _bound(float(peaks.ravel()[place]), num_tried)
         # The better of two tests counts double.
         found.append(
             ImageMarkFinding(
@@ -159,21 +178,24 @@ def _of_key(tiles: Tiles, spectra: Spectra, key: MarkKey, num_tried: int) -> lis
                 z=z,
                 p_value=min(1.0, 2.0 * min(payload_p, sync_p)),
                 payload_p_value=payload_p,
+                read_bits=read_bits,
                 num_corrected_bits=num_corrected_bits,
                 chips_across=float(tiles.across[index]),
-                is_mirrored=bool(tiles.is_mirrored[index]),
+                is_mirrored=bool(is_mirrored),
             )
         )
     return found
 
 
-def _message(read: Floats, patterns: Patterns) -> tuple[float, int, int]:
-    """How far the chips (n,) of a tile agree with the payload that they most likely say, it, and its wrong bits."""
+def _message(read: Floats, patterns: Patterns) -> tuple[float, int, int, int]:
+    """How far the chips (n,) agree with the payload that they most likely say; it; the bits; how many are wrong."""
     soft = patterns.bits @ read
     payload, codeword = bch.decode(soft)
     tile = patterns.tile(codeword)
     z = float(read @ tile) / max(float(np.linalg.norm(read * tile)), 1e-9)
-    return z, payload, int(((soft < 0) != codeword).sum())
+    is_one = soft < 0
+    read_bits = sum(int(bit) << place for place, bit in enumerate(is_one))
+    return z, payload, read_bits, int((is_one != codeword).sum())
 
 
 def _bound(z: float, num_tried: int) -> float:

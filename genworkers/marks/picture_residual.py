@@ -13,17 +13,19 @@ from PIL import Image
 from genworkers.marks.picture_pattern import CHIPS_ACROSS, TILE_CHIPS, Floats
 
 Pixels = NDArray[np.uint8]
+Spectra = NDArray[np.complex64]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 WHITE = 255.0
 # How many chips lie along the longer side: 128 in a whole picture, fewer in a cropped one, more in one with margins.
 LEVELS_CHIPS = ((40, 64), (64, 128), (128, 200))
-SCALE_STEP = 1.01
+MAX_DRIFT_CHIPS = 0.3  # how far chips at the border of what is marked may be off, between two scales that are tried
 CROPPED_FROM_CHIP_PX = (2.0, 4.0, 8.0)  # of pictures of 256, 512 and 1,024 px
 CELLS_A_CHIP = 2
 RADIUS_PX = 4
 EDGE = 24.0  # levels; what differs by more is another thing, not the mark
 MAX_TO_MEDIAN = 3.0
+LEAST_LEFT = 0.01
 MAX_READ_PX = 1024
 
 
@@ -33,39 +35,45 @@ class Tiles:
 
     Attributes:
         chips: (N, TILE_CHIPS, TILE_CHIPS), each of norm 1, or all 0 where nothing was left.
+        spectra: (N, TILE_CHIPS, TILE_CHIPS // 2 + 1), what `numpy.fft.rfft2` makes of them.
         across: (N,) how many chips lie along the picture's longer side.
-        is_mirrored: (N,) whether the picture was mirrored first.
     """
 
     chips: Floats
+    spectra: Spectra
     across: NDArray[np.float64]
-    is_mirrored: NDArray[np.bool_]
 
 
-def tiles_of(frames: Sequence[Pixels]) -> Tiles:
+def tiles_of(lumas: Sequence[Floats], scales: NDArray[np.float64]) -> Tiles:
     """Fold what is left of a picture, or of the frames of an animation together.
 
     Args:
-        frames: one or more pictures (H, W, 3) or (H, W, 4) of one size.
+        lumas: one or more of `luma_on_white`, all of one size.
+        scales: (S,) how many chips may lie along the longer side, each within LEVELS_CHIPS.
     """
-    lumas = [luma_on_white(frame) for frame in frames]
-    longer_px = max(frames[0].shape[:2])
-    exact = [float(CHIPS_ACROSS), *(longer_px / chip_px for chip_px in CROPPED_FROM_CHIP_PX)]
-    lowest, highest = LEVELS_CHIPS[0][0], LEVELS_CHIPS[-1][1]
-    grid = np.exp(np.arange(np.log(lowest), np.log(highest), np.log(SCALE_STEP)))
-    scales = np.unique([*(each for each in exact if lowest < each <= highest), *grid])
     chips, across = [], []
     for low, high in LEVELS_CHIPS:
         of_level = scales[(scales > low) & (scales <= high)]
-        left = np.mean([_residual(_with_side(luma, CELLS_A_CHIP * high)) for luma in lumas], axis=0, dtype=np.float32)
-        chips.append(_whitened(_chips(_folded(left, of_level))))
-        across.append(np.repeat(of_level, CELLS_A_CHIP**2))
-    whole, scale_of = np.concatenate(chips), np.concatenate(across)
-    return Tiles(
-        np.concatenate([whole, whole[..., ::-1]]),
-        np.tile(scale_of, 2),
-        np.repeat([False, True], len(whole)),
-    )
+        if len(of_level):
+            left = np.stack([_residual(_with_side(luma, CELLS_A_CHIP * high)) for luma in lumas])
+            chips.append(_chips(_folded(left.mean(0), of_level)))
+            across.append(np.repeat(of_level, CELLS_A_CHIP**2))
+    return Tiles(*_whitened(np.concatenate(chips)), np.concatenate(across))
+
+
+def likely_scales(longer_px: int) -> NDArray[np.float64]:
+    """How many chips lie along the longer side of whole pictures of any size, and of merely cropped ones."""
+    exact = [float(CHIPS_ACROSS), *(longer_px / chip_px for chip_px in CROPPED_FROM_CHIP_PX)]
+    return np.unique([each for each in exact if LEVELS_CHIPS[0][0] < each <= LEVELS_CHIPS[-1][1]])
+
+
+def all_scales() -> NDArray[np.float64]:
+    """Every scale in LEVELS_CHIPS, near enough to each other."""
+    lowest, highest = LEVELS_CHIPS[0][0], LEVELS_CHIPS[-1][1]
+    step = 4.0 * MAX_DRIFT_CHIPS  # half a step away, half the chips from the middle are off by a share of it
+    parts = np.arange(lowest + step, CHIPS_ACROSS, step)
+    wider = CHIPS_ACROSS * np.exp(np.arange(0.0, np.log(highest / CHIPS_ACROSS), step / CHIPS_ACROSS))
+    return np.concatenate([parts, wider])
 
 
 def luma_on_white(pixels: Pixels) -> Floats:
@@ -73,10 +81,9 @@ def luma_on_white(pixels: Pixels) -> Floats:
     factor = max(pixels.shape[:2]) // MAX_READ_PX
     if factor > 1:
         pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
-    luma: Floats = pixels[..., :3].astype(np.float32) @ LUMA
-    if pixels.shape[2] == 4:
-        luma = WHITE + (luma - WHITE) * (pixels[..., 3].astype(np.float32) / 255.0)
-    return luma
+    luma = pixels[..., :3].astype(np.float32) @ LUMA
+    alpha = pixels[..., 3].astype(np.float32) / 255.0 if pixels.shape[2] == 4 else np.float32(1.0)
+    return np.asarray(WHITE + (luma - WHITE) * alpha, dtype=np.float32)
 
 
 def _with_side(luma: Floats, longer_px: int) -> Floats:
@@ -139,15 +146,15 @@ def _chips(folded: Floats) -> Floats:
     return chips
 
 
-def _whitened(chips: Floats) -> Floats:
-    """Without what repeats: no frequency is louder than a few times the median one. Then of norm 1."""
-    spectrum = np.fft.rfft2(chips)
-    spectrum[:, 0, 0] = 0.0
-    loudness = np.abs(spectrum)
+def _whitened(chips: Floats) -> tuple[Floats, Spectra]:
+    """Without what repeats: no frequency is louder than a few times the median. Then of norm 1, with its spectrum."""
+    spectra = np.fft.rfft2(chips).astype(np.complex64, copy=False)
+    spectra[:, 0, 0] = 0.0
+    loudness = np.abs(spectra)
     most = MAX_TO_MEDIAN * np.median(loudness, axis=(1, 2), keepdims=True)
-    spectrum *= np.minimum(1.0, most / np.maximum(loudness, 1e-9))
-    quiet = np.fft.irfft2(spectrum, s=chips.shape[1:])
-    norm = np.linalg.norm(quiet, axis=(1, 2), keepdims=True)
-    # A flat picture leaves rounding errors only; made as loud as a mark they would still be nothing but errors.
-    white: Floats = np.where(norm > 1e-2, quiet / np.maximum(norm, 1e-2), 0.0).astype(np.float32)
-    return white
+    spectra *= np.minimum(1.0, most / np.maximum(loudness, 1e-9))
+    white = np.fft.irfft2(spectra, s=chips.shape[1:]).astype(np.float32, copy=False)
+    norm = np.linalg.norm(white, axis=(1, 2), keepdims=True)
+    # A flat picture leaves rounding errors only, which would be made as loud as a mark.
+    share = np.where(norm > LEAST_LEFT, 1.0 / np.maximum(norm, LEAST_LEFT), 0.0).astype(np.float32)
+    return white * share, spectra * share
