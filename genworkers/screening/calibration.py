@@ -30,7 +30,7 @@ class Calibration:
 
     def __call__(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of logits, of the same shape."""
-        return np.interp(logits, self.logits, self.chances)
+        return np.interp(np.asarray(logits, dtype=np.float64), self.logits, self.chances)
 
 
 def fit_isotonic(logits: ArrayLike, is_positive: ArrayLike) -> Calibration:
