@@ -40,8 +40,8 @@ def effect_size(counts: Sequence[int], expected_fracs: Sequence[float]) -> float
 def binomial_p(num: int, total: int) -> float:
     """The two-sided chance of a split at least as uneven as `num` of `total` where both sides are as likely."""
     fewer = min(num, total - num)
-    tail = sum(comb(total, count) for count in range(fewer + 1)) / 2**total
-    return min(1.0, 2.0 * tail)
+    tail = sum(comb(total, count) for count in range(fewer + 1)) * 0.5**total
+    return min(1.0, float(2.0 * tail))
 
 
 def sign_flip_p(values: Floats, seed: int = 0) -> float:

@@ -84,7 +84,7 @@ def judge_mixed(screen: PictureScreen, pictures: Mixed, groups: Sequence[str]) -
     return Judged(_scores(screen, list(uint8)), pictures.labels.numpy(), tuple(groups))
 
 
-def corpus_figures(screen: PictureScreen, table: PictureTable) -> Figures:
+def corpus_figures(screen: PictureScreen, table: PictureTable, num_mixed: int = NUM_MIXED) -> Figures:
     """Held-out concepts alone on white, trained concepts in styles never seen, and scenes of held-out concepts."""
     figures: Figures = {}
     for title, out, sources in (("held_out_concepts", True, False), ("held_out_styles", False, True)):
@@ -93,8 +93,10 @@ def corpus_figures(screen: PictureScreen, table: PictureTable) -> Figures:
         figures[title] = figures_of(judged, screen)
     rows = table.rows(held_out_concepts=True, held_out_sources=False)
     generator = torch.Generator().manual_seed(3)
-    scenes = mixed(table, Shelf(table, rows), NUM_MIXED, generator, category_chance=0.3)
-    figures["held_out_scenes"] = figures_of(judge_mixed(screen, scenes, [str(i) for i in range(NUM_MIXED)]), screen)
+    scenes = mixed(table, Shelf(table, rows), num_mixed, generator, category_chance=0.3)
+    figures["held_out_scenes"] = figures_of(
+        judge_mixed(screen, scenes, [str(place) for place in range(num_mixed)]), screen
+    )
     return figures
 
 

@@ -38,12 +38,16 @@ class PictureTagger(nn.Module):
         self.trunk = Trunk(config.widths)
         *_, middle, coarse = config.widths
         self.last = ConvBlock(coarse, coarse, 1)
-        self.out = nn.Linear(middle + 2 * coarse, len(config.categories))
+        self.num_features = middle + 2 * coarse
+        self.out = nn.Linear(self.num_features, len(config.categories))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """(B, 3, 64, 64) on white in 0..1 to what the categories are read from, (B, num_features)."""
+        _, middle, coarse = self.trunk(pictures)
+        coarse = self.last(coarse)
+        return torch.cat([middle.amax((2, 3)), coarse.amax((2, 3)), coarse.mean((2, 3))], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, 64, 64) on white in 0..1 to logits (B, num_categories)."""
-        _, middle, coarse = self.trunk(pictures)
-        coarse = self.last(coarse)
-        read = torch.cat([middle.amax((2, 3)), coarse.amax((2, 3)), coarse.mean((2, 3))], 1)
-        logits: Tensor = self.out(read).float()
+        logits: Tensor = self.out(self.features(pictures)).float()
         return logits

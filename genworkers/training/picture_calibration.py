@@ -22,7 +22,9 @@ NEWTON_STEPS = 50
 Floats = NDArray[np.float64]
 
 
-def calibrate(net: PictureTagger, table: PictureTable) -> dict[PictureCategory, Calibration]:
+def calibrate(
+    net: PictureTagger, table: PictureTable, num_pictures: int = NUM_PICTURES
+) -> dict[PictureCategory, Calibration]:
     """One calibration for each of the net's categories.
 
     The pictures hold held-out concepts, and trained ones in held-out styles: some categories have no held-out concept.
@@ -34,7 +36,7 @@ def calibrate(net: PictureTagger, table: PictureTable) -> dict[PictureCategory, 
     logits, labels = [], []
     net.eval()
     with torch.inference_mode():
-        for _ in range(NUM_PICTURES // BATCH):
+        for _ in range(num_pictures // BATCH):
             batch = mixed(table, shelf, BATCH, generator, category_chance=CATEGORY_CHANCE)
             logits.append(net(batch.pictures.contiguous(memory_format=torch.channels_last)).numpy())
             labels.append(batch.labels.numpy())

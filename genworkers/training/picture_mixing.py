@@ -19,18 +19,26 @@ from genworkers.training.judge_data import STYLES
 from genworkers.training.picture_concepts import NO, UNSURE, YES
 from genworkers.training.picture_table import PictureTable
 
-NUM_THINGS_CHANCES = (0.6, 0.25, 0.15)
+NUM_THINGS_CHANCES = (0.75, 0.18, 0.07)
 STICKER_CHANCE = 0.6
 SHRUNK_BELOW = 0.6
+SEVERAL = -1
 LUMINANCE = torch.tensor([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Pictures (B, 3, 64, 64) on white in 0..1 and their labels (B, C): YES, NO or UNSURE."""
+    """Pictures to learn from.
+
+    Attributes:
+        pictures: (B, 3, 64, 64) in 0..1.
+        labels: (B, C): YES, NO or UNSURE.
+        single: (B,) int64: the row of the table that a picture shows; SEVERAL where it shows several.
+    """
 
     pictures: Tensor
     labels: Tensor
+    single: Tensor
 
 
 class Shelf:
@@ -81,6 +89,7 @@ def mixed(table: PictureTable, shelf: Shelf, num: int, generator: torch.Generato
     steps = torch.tensor(NUM_THINGS_CHANCES).cumsum(0)
     num_things = 1 + (chances[:, None] > steps).sum(1)
     labels = torch.full((num, table.labels.shape[1]), NO, dtype=torch.int8)
+    single = torch.full((num,), SEVERAL)
     corners = torch.rand(num, 4, generator=generator).argsort(1)  # several things stand in different quarters
     for place in range(len(NUM_THINGS_CHANCES)):
         own = (num_things > place).nonzero()[:, 0]
@@ -91,13 +100,15 @@ def mixed(table: PictureTable, shelf: Shelf, num: int, generator: torch.Generato
         things = _placed(things, num_things[own], corners[own, place], generator)
         pictures[own] = things[:, :3] + pictures[own] * (1.0 - things[:, 3:])
         labels[own] = _either(labels[own], table.labels[rows])
-    return Mixed(_worn(pictures.clamp(0.0, 1.0), generator), labels)
+        if place == 0:
+            single[own] = torch.tensor(rows)
+    return Mixed(_worn(pictures.clamp(0.0, 1.0), generator), labels, single.masked_fill(num_things > 1, SEVERAL))
 
 
 def plain(table: PictureTable, rows: Sequence[int]) -> Mixed:
     """The things of rows as they are, each alone on white."""
     floats = table.pictures[list(rows)].float() / 255.0
-    return Mixed(floats[:, :3] + 1.0 - floats[:, 3:], table.labels[list(rows)])
+    return Mixed(floats[:, :3] + 1.0 - floats[:, 3:], table.labels[list(rows)], torch.tensor(rows))
 
 
 def _either(one: Tensor, other: Tensor) -> Tensor:
@@ -113,9 +124,9 @@ def _grounds(num: int, generator: torch.Generator) -> Tensor:
     ramps = torch.stack([torch.rot90(ramp, turns) for turns in torch.randint(4, (num,), generator=generator).tolist()])
     blended = first + (second - first) * ramps[:, None]
     way = torch.rand(num, 1, 1, 1, generator=generator)
-    plain_ground = torch.where(way < 0.4, torch.ones_like(first), first).expand_as(blended)
-    grounds = torch.where(way < 0.65, plain_ground, blended)
-    cloudy = (way.flatten() > 0.8).nonzero()[:, 0]
+    plain_ground = torch.where(way < 0.55, torch.ones_like(first), first).expand_as(blended)
+    grounds = torch.where(way < 0.75, plain_ground, blended)
+    cloudy = (way.flatten() > 0.85).nonzero()[:, 0]
     noise = torch.zeros(len(cloudy), 3, PICTURE_PX, PICTURE_PX)
     for side in (2, 4, 8, 16, 32):
         weight = torch.rand(len(cloudy), 1, 1, 1, generator=generator) * 2.0 / side**0.5
@@ -131,9 +142,9 @@ def _coloured(table: PictureTable, rows: list[int], grounds: Tensor, generator: 
     num = len(rows)
     alpha = floats[:, 3:]
     way = torch.rand(num, 1, 1, 1, generator=generator)
-    mixing = torch.eye(3) + 0.35 * torch.randn(num, 3, 3, generator=generator) * (way[..., 0] < 0.35)
+    mixing = torch.eye(3) + 0.35 * torch.randn(num, 3, 3, generator=generator) * (way[..., 0] < 0.25)
     grey = LUMINANCE.expand(3, 3).expand(num, 3, 3)
-    mixing = torch.where(way[..., 0] > 0.92, grey, mixing)
+    mixing = torch.where(way[..., 0] > 0.95, grey, mixing)
     light = 1.0 + 0.3 * (torch.rand(num, 1, 1, 1, generator=generator) - 0.5)
     colours = torch.einsum("nij,njhw->nihw", mixing, floats[:, :3]) * light
 
@@ -155,8 +166,8 @@ def _placed(things: Tensor, num_things: Tensor, corner: Tensor, generator: torch
     num = len(things)
     is_alone = num_things == 1
     chance = torch.rand(num, 6, generator=generator)
-    size = torch.where(is_alone, 0.4 + 0.7 * chance[:, 0], 0.3 + 0.3 * chance[:, 0])
-    size = torch.where(is_alone & (chance[:, 5] < 0.3), torch.ones_like(size), size)
+    size = torch.where(is_alone, 0.5 + 0.6 * chance[:, 0], 0.35 + 0.25 * chance[:, 0])
+    size = torch.where(is_alone & (chance[:, 5] < 0.4), torch.ones_like(size), size)
     angle = torch.where(chance[:, 1] < 0.5, 0.0, 0.7 * (chance[:, 2] - 0.5))
     mirrored = torch.where(torch.rand(num, generator=generator) < 0.5, -1.0, 1.0)
     free = (1.0 - size).clamp(min=0.08)

@@ -1,18 +1,20 @@
 """The checkpoint folder of the picture screen: weights, calibration, recommended thresholds and a card."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from genworkers.checkpoints import NET_PART, CheckpointFacts, save
+from genworkers.contract.safety import PictureCategory
 from genworkers.nets.picture_tagger import PictureTagger
+from genworkers.screening.calibration import Calibration
 from genworkers.screening.picture_screen import CALIBRATION_PART
-from genworkers.training.picture_calibration import calibrate
-from genworkers.training.picture_table import HELD_OUT_SOURCES, PictureTable
+from genworkers.training.picture_table import HELD_OUT_SOURCES
 
 # What a general studio may begin with. Most of this is no crime on a sticker: it is flagged, and a policy may tighten.
-THRESHOLDS: dict[str, dict[str, float | None]] = {
+THRESHOLDS: dict[PictureCategory, dict[str, float | None]] = {
     "weapons": {"flag_at": 0.5, "review_at": None, "block_at": None},
     "gestures": {"flag_at": 0.3, "review_at": 0.7, "block_at": None},
     "alcohol-tobacco": {"flag_at": 0.5, "review_at": None, "block_at": None},
@@ -45,13 +47,14 @@ LIMITS = [
 ]
 
 
-def write_screen(folder: Path, net: PictureTagger, table: PictureTable, training: dict[str, Any]) -> None:
-    """Calibrate the net and write its folder.
+def write_screen(
+    folder: Path, net: PictureTagger, calibrations: Mapping[PictureCategory, Calibration], training: dict[str, Any]
+) -> None:
+    """Write the folder.
 
     Args:
         training: what is known of the run, for the manifest.
     """
-    calibrations = calibrate(net, table)
     content = {name: asdict(calibration) for name, calibration in calibrations.items()}
     facts = CheckpointFacts(
         name=folder.name,

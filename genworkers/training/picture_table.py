@@ -38,6 +38,7 @@ class PictureTable:
         pictures: (M, 4, 64, 64) uint8, premultiplied.
         labels: (M, C) int8: YES, NO or UNSURE for each category of KNOWN.
         concepts: what each row shows; variants and styles of one thing share it. Held out is a concept, never a row.
+        names: what each row is called, in words.
         sources: the sticker style or icon set of each row.
         is_icon: (M,) bool: black shapes that may have any colour.
         is_held_out: (M,) bool: by concept.
@@ -46,6 +47,7 @@ class PictureTable:
     pictures: Tensor
     labels: Tensor
     concepts: tuple[str, ...]
+    names: tuple[str, ...]
     sources: tuple[str, ...]
     is_icon: Tensor
     is_held_out: Tensor
@@ -64,12 +66,14 @@ class _Rows:
     pictures: list[NDArray[np.uint8]]
     labels: list[list[int]]
     concepts: list[str]
+    names: list[str]
     sources: list[str]
 
-    def add(self, picture: NDArray[np.uint8], labels: list[int], concept: str, source: str) -> None:
+    def add(self, picture: NDArray[np.uint8], labels: list[int], concept: str, name: str, source: str) -> None:
         self.pictures.append(picture)
         self.labels.append(labels)
         self.concepts.append(concept)
+        self.names.append(name)
         self.sources.append(source)
 
 
@@ -82,15 +86,19 @@ def read_picture_table(corpus: Path, cache: Path) -> PictureTable:
     if not cached.exists():
         rows = _read(corpus, cache)
         cache.mkdir(parents=True, exist_ok=True)
-        facts = {"concepts": rows.concepts, "sources": rows.sources, "labels": rows.labels}
+        facts = {"concepts": rows.concepts, "names": rows.names, "sources": rows.sources, "labels": rows.labels}
         (cache / "screen-labels.json").write_text(json.dumps(facts), encoding="utf-8")
         np.save(cached, np.stack(rows.pictures))
     facts = json.loads((cache / "screen-labels.json").read_text(encoding="utf-8"))
-    return tabulate(np.load(cached), facts["labels"], facts["concepts"], facts["sources"])
+    return tabulate(np.load(cached), facts["labels"], facts["concepts"], facts["names"], facts["sources"])
 
 
 def tabulate(
-    pictures: NDArray[np.uint8], labels: Sequence[Sequence[int]], concepts: Sequence[str], sources: Sequence[str]
+    pictures: NDArray[np.uint8],
+    labels: Sequence[Sequence[int]],
+    concepts: Sequence[str],
+    names: Sequence[str],
+    sources: Sequence[str],
 ) -> PictureTable:
     """A table of premultiplied pictures (M, 64, 64, 4)."""
     icon_sets = {source for source in sources if source not in STYLES and not source.startswith("pixelart")}
@@ -99,6 +107,7 @@ def tabulate(
         pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
         labels=torch.tensor(labels, dtype=torch.int8),
         concepts=tuple(concepts),
+        names=tuple(names),
         sources=tuple(sources),
         is_icon=torch.tensor([source in icon_sets for source in sources]),
         is_held_out=torch.tensor([is_held_out(concept) for concept in concepts]),
@@ -106,12 +115,12 @@ def tabulate(
 
 
 def _read(corpus: Path, cache: Path) -> _Rows:
-    rows = _Rows([], [], [], [])
+    rows = _Rows([], [], [], [], [])
     captions = read_captions(corpus)
     for style in STYLES:
         stickers = load_stickers(corpus, style, cache)
         for key, picture in zip(stickers.keys, stickers.small, strict=True):
-            rows.add(picture, sticker_labels(key), key, style)
+            rows.add(picture, sticker_labels(key), key, captions[key].name, style)
     _read_icons(corpus, {caption.name: key for key, caption in captions.items()}, rows)
     _read_tiles(corpus, rows)
     nothing = [NO] * len(KNOWN)
@@ -119,7 +128,7 @@ def _read(corpus: Path, cache: Path) -> _Rows:
         characters = arrays["images"][:: len(arrays["images"]) // NUM_CHARACTERS][:NUM_CHARACTERS]
     for number, picture in enumerate(characters):
         opaque = np.concatenate([picture, np.full_like(picture[..., :1], 255)], -1)
-        rows.add(opaque, nothing, f"character {number % NUM_CHARACTER_CONCEPTS}", "characters")
+        rows.add(opaque, nothing, f"character {number % NUM_CHARACTER_CONCEPTS}", "game character", "characters")
     return rows
 
 
@@ -134,7 +143,8 @@ def _read_icons(corpus: Path, key_of_name: dict[str, str], rows: _Rows) -> None:
         picture[..., 3] = 255 - np.asarray(image.convert("L").resize((64, 64)))
         concept = icon_concept(facts["name"])
         labels = icon_labels(facts["style"], facts["name"], facts["tags"])
-        rows.add(picture, labels, key_of_name.get(concept.replace("-", " "), concept), facts["style"])
+        words = concept.replace("-", " ")
+        rows.add(picture, labels, key_of_name.get(words, concept), words, facts["style"])
 
 
 def _read_tiles(corpus: Path, rows: _Rows) -> None:
@@ -150,7 +160,7 @@ def _read_tiles(corpus: Path, rows: _Rows) -> None:
             continue
         premultiplied = np.rint(premultiply(np.asarray(image.convert("RGBA"))) * 255.0).astype(np.uint8)
         labels = weapon if is_weapon else [NO] * len(KNOWN)
-        rows.add(premultiplied.repeat(2, 0).repeat(2, 1), labels, f"tile {name_of[name]}", "pixelart")
+        rows.add(premultiplied.repeat(2, 0).repeat(2, 1), labels, f"tile {name_of[name]}", name_of[name], "pixelart")
 
 
 def _images(path: Path) -> list[tuple[str, Image.Image]]:

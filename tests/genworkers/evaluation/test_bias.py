@@ -20,7 +20,7 @@ def test_chi_square_agrees_with_the_printed_tables() -> None:
     # The 5 % points of 1 and 2 degrees of freedom are 3.841 and 5.991.
     assert chi_square_p([50, 50], [0.5, 0.5]) == pytest.approx(1.0)
     shift = (3.841 * 100) ** 0.5 / 2
-    assert chi_square_p([50 + shift, 50 - shift], [0.5, 0.5]) == pytest.approx(0.05, abs=1e-4)  # type: ignore[list-item]
+    assert chi_square_p([50 + shift, 50 - shift], [0.5, 0.5]) == pytest.approx(0.05, abs=1e-4)
     assert chi_square_p([10, 20, 30], [1 / 3, 1 / 3, 1 / 3]) == pytest.approx(np.exp(-5.0))  # statistic 10, 2 degrees
 
 
