@@ -79,9 +79,24 @@ def test_the_default_is_a_policy_that_may_be_put_in_force() -> None:
     ("thresholds", "field", "value", "allowed"),
     [
         ({"prompt": {"hate": {"review_at": 0.3}}}, "thresholds.prompt.hate.review_at", "0.3", "0.5 to 1"),
-        ({"output": {"hate": {"review_at": None, "block_at": 0.4}}}, "thresholds.output.hate.block_at", "0.4", "0.5 to 1"),
-        ({"prompt": {"sexual/minors": {"block_at": 0.21}}}, "thresholds.prompt.sexual/minors.block_at", "0.21", "0 to 0.2"),
-        ({"output": {"sexual/minors": {"block_at": None}}}, "thresholds.output.sexual/minors.block_at", "null", "0 to 0.2"),
+        (
+            {"output": {"hate": {"review_at": None, "block_at": 0.4}}},
+            "thresholds.output.hate.block_at",
+            "0.4",
+            "0.5 to 1",
+        ),
+        (
+            {"prompt": {"sexual/minors": {"block_at": 0.21}}},
+            "thresholds.prompt.sexual/minors.block_at",
+            "0.21",
+            "0 to 0.2",
+        ),
+        (
+            {"output": {"sexual/minors": {"block_at": None}}},
+            "thresholds.output.sexual/minors.block_at",
+            "null",
+            "0 to 0.2",
+        ),
         ({"prompt": {"sexual/minors": {"review_at": 0.1}}}, "thresholds.prompt.sexual/minors.review_at", "0.1", "null"),
         ({"prompt": {"self-harm": {"block_at": 0.99}}}, "thresholds.prompt.self-harm.block_at", "0.99", "null"),
         ({"prompt": {"self-harm": {"flag_at": None}}}, "thresholds.prompt.self-harm.flag_at", "null", "0 to 1"),
