@@ -17,7 +17,7 @@ from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.contract.base import KINDS  # noqa: E402
 from genworkers.contract.names import CHECK_QUEUE, QUEUE_OF_KIND  # noqa: E402
 from genworkers.engine.errors import EngineError  # noqa: E402
-from genworkers.tasks import checks, engines, image, leases, screens, text  # noqa: E402
+from genworkers.tasks import check_nets, checks, engines, image, leases, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ def load_engines(instance: Any, **_: Any) -> None:
     queues = instance.app.amqp.queues.consume_from
     if CHECK_QUEUE in queues:
         try:
-            screens.load()
+            check_nets.load()
         except (CheckpointError, FileNotFoundError, ValueError) as error:
             raise SystemExit(f"A screen cannot be loaded: {error}") from error
     for kind in KINDS:

@@ -13,8 +13,8 @@ from genworkers.codecs import image_bytes
 from genworkers.contract.checks import ENCODER_MAX_TOKENS, Answer, Broken, Embed, Embedded, Moderate, Moderated, TooLong
 from genworkers.contract.names import CHECK_TASK
 from genworkers.nets.encoder import TextEncoder, sentence_embedding
-from genworkers.tasks import screens
-from genworkers.tasks.screens import Screens
+from genworkers.tasks import check_nets
+from genworkers.tasks.check_nets import CheckNets
 from webapp.jobs import questions
 
 log = structlog.get_logger(__name__)
@@ -30,20 +30,20 @@ def check(question_id: str) -> None:
     if question is None:
         return
     try:
-        said = _answer(question, screens.loaded())
+        said = _answer(question, check_nets.loaded())
     except Exception:
         log.exception("check_broke", question=question.kind)
         said = Broken()
     questions.answer(UUID(question_id), said)
 
 
-def _answer(question: Embed | Moderate, has: Screens) -> Answer:
+def _answer(question: Embed | Moderate, has: CheckNets) -> Answer:
     if isinstance(question, Embed):
         return _embedded(question, has)
     return _moderated(question, has)
 
 
-def _embedded(question: Embed, has: Screens) -> Embedded | TooLong:
+def _embedded(question: Embed, has: CheckNets) -> Embedded | TooLong:
     token_ids = has.wordpiece.encode_batch(question.texts)
     for index, ids in enumerate(token_ids):
         if len(ids) > ENCODER_MAX_TOKENS:
@@ -69,7 +69,7 @@ def embeddings(encoder: TextEncoder, token_ids: Sequence[list[int]]) -> list[Ten
     return [vectors[index] for index in range(len(token_ids))]
 
 
-def _moderated(question: Moderate, has: Screens) -> Moderated:
+def _moderated(question: Moderate, has: CheckNets) -> Moderated:
     if (question.texts and has.texts is None) or (question.pictures and has.pictures is None):
         raise RuntimeError("the screen that this needs is not installed")
     pictures = [image_bytes.from_bytes(base64.b64decode(picture)) for picture in question.pictures]

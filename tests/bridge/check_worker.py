@@ -7,15 +7,15 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 
 from genworkers.contract.names import CHECK_QUEUE
-from genworkers.tasks import checks, screens
+from genworkers.tasks import check_nets, checks
 from webapp.celery import app
 
 
 @contextmanager
-def serving(has: screens.Screens, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def serving(has: check_nets.CheckNets, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Answer questions with these nets for as long as the block runs."""
     assert checks.check.name in app.tasks
-    monkeypatch.setattr(screens, "_loaded", [has])
+    monkeypatch.setattr(check_nets, "_loaded", [has])
     monkeypatch.setattr(app.amqp.queues, "_consume_from", None)  # what the worker sets is not for the other tests
     with start_worker(app, pool="threads", concurrency=4, queues=[CHECK_QUEUE], perform_ping_check=False):
         yield

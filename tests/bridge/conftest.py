@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from genworkers.tasks import screens
-from genworkers.tasks.screens import Screens
+from genworkers.tasks import check_nets
+from genworkers.tasks.check_nets import CheckNets
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def ground(nets_dir: Path, redis_client: redis.Redis, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture(scope="session")
-def nets() -> Screens:
+def nets() -> CheckNets:
     """The real nets of the check worker."""
-    screens.load()
-    return screens.loaded()
+    check_nets.load()
+    return check_nets.loaded()

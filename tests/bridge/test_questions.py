@@ -26,8 +26,8 @@ from genworkers.contract.checks import (
 )
 from genworkers.contract.names import CHECK_QUEUE
 from genworkers.nets.encoder import sentence_embedding
-from genworkers.tasks import checks, screens
-from genworkers.tasks.screens import Screens
+from genworkers.tasks import check_nets, checks
+from genworkers.tasks.check_nets import CheckNets
 from tests.bridge.check_worker import serving
 from webapp.errors import AppError
 from webapp.jobs import questions
@@ -38,7 +38,7 @@ Said = TypeVar("Said")
 
 
 @pytest.fixture
-def worker(nets: Screens, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def worker(nets: CheckNets, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with serving(nets, monkeypatch):
         yield
 
@@ -53,7 +53,7 @@ def vectors_of(said: object) -> torch.Tensor:
     return torch.tensor([struct.unpack(layout, base64.b64decode(vector)) for vector in said.vectors])
 
 
-def alone(nets: Screens, text: str) -> torch.Tensor:
+def alone(nets: CheckNets, text: str) -> torch.Tensor:
     with torch.inference_mode():
         return sentence_embedding(nets.encoder.encode([nets.wordpiece.encode(text)])[0])
 
@@ -62,7 +62,7 @@ def left_behind(redis_client: redis.Redis) -> list[Any]:
     return [*redis_client.scan_iter("tessera:question:*"), *redis_client.scan_iter("tessera:answer:*")]
 
 
-def test_a_vector_is_the_encoders_own_whatever_it_was_asked_with(worker: None, nets: Screens) -> None:
+def test_a_vector_is_the_encoders_own_whatever_it_was_asked_with(worker: None, nets: CheckNets) -> None:
     texts = [*TEXTS, "a " * 200, "", *(f"text {number}" for number in range(MAX_TEXTS - 5))]
     said = told(questions.ask(Embed(texts=texts)))
     vectors = vectors_of(said)
@@ -75,7 +75,7 @@ def test_a_vector_is_the_encoders_own_whatever_it_was_asked_with(worker: None, n
     assert vectors[0] @ vectors[2] < 0.3
 
 
-def test_a_long_text_is_refused_or_cut_as_asked(worker: None, nets: Screens) -> None:
+def test_a_long_text_is_refused_or_cut_as_asked(worker: None, nets: CheckNets) -> None:
     just = "word " * (ENCODER_MAX_TOKENS - 2)
     assert isinstance(told(questions.ask(Embed(texts=[just]))), Embedded)
     assert told(questions.ask(Embed(texts=["short", LONG]))) == TooLong(index=1)
@@ -85,7 +85,9 @@ def test_a_long_text_is_refused_or_cut_as_asked(worker: None, nets: Screens) -> 
     torch.testing.assert_close(vectors_of(cut)[0], alone(nets, just), atol=1e-6, rtol=0)
 
 
-def test_many_callers_at_once_get_each_their_own_answer(worker: None, nets: Screens, redis_client: redis.Redis) -> None:
+def test_many_callers_at_once_get_each_their_own_answer(
+    worker: None, nets: CheckNets, redis_client: redis.Redis
+) -> None:
     found: dict[int, torch.Tensor] = {}
 
     def ask(number: int) -> None:
@@ -116,7 +118,7 @@ def test_without_a_worker_it_is_told_in_two_seconds_and_nothing_is_left_to_answe
 
 
 def test_a_worker_that_comes_late_finds_nothing_to_do(
-    nets: Screens, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+    nets: CheckNets, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
 ) -> None:
     monkeypatch.setattr(questions, "TAKE_S", 0.1)
     with pytest.raises(AppError):
@@ -156,7 +158,7 @@ def test_a_question_is_taken_once(redis_client: redis.Redis) -> None:
     assert left_behind(redis_client) == []
 
 
-def test_a_worker_that_cannot_answer_says_so_at_once(nets: Screens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_answer_says_so_at_once(nets: CheckNets, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(replace(nets, texts=None), monkeypatch), pytest.raises(AppError) as error:
         told(questions.ask(Moderate(texts=["a"])))
     assert (error.value.code, error.value.http_status) == ("check_failed", 500)
@@ -167,7 +169,7 @@ def test_a_redis_that_is_away_is_told_as_such() -> None:
         told(questions.ask(Embed(texts=TEXTS)))
 
 
-def test_a_worker_of_another_queue_has_no_screens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screens, "_loaded", [])
+def test_a_worker_of_another_queue_has_nothing_to_answer_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_nets, "_loaded", [])
     with pytest.raises(RuntimeError, match="queue `check`"):
-        screens.loaded()
+        check_nets.loaded()

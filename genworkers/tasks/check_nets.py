@@ -27,7 +27,7 @@ class PictureScreen(Protocol):
 
 
 @dataclass(frozen=True)
-class Screens:
+class CheckNets:
     """What questions are answered with; a screen that is not installed is None."""
 
     encoder: TextEncoder
@@ -36,7 +36,7 @@ class Screens:
     pictures: PictureScreen | None
 
 
-_loaded: list[Screens] = []
+_loaded: list[CheckNets] = []
 
 
 def load() -> None:
@@ -51,17 +51,17 @@ def load() -> None:
     encoder = load_minilm(folder)
     # One more than is read, so that a longer text can be told from one that just fits.
     wordpiece = WordPiece(folder / "tokenizer.json", max_tokens=ENCODER_MAX_TOKENS + 1)
-    _loaded[:] = [Screens(encoder, wordpiece, _text_screen(encoder, folder), _picture_screen())]
+    _loaded[:] = [CheckNets(encoder, wordpiece, _text_screen(encoder, folder), _picture_screen())]
 
 
-def loaded() -> Screens:
+def loaded() -> CheckNets:
     """What `load` has loaded.
 
     Raises:
         RuntimeError: this process does not serve the queue of questions.
     """
     if not _loaded:
-        raise RuntimeError("no screens are loaded here: start a worker with the queue `check`")
+        raise RuntimeError("nothing is loaded here: start a worker with the queue `check`")
     return _loaded[0]
 
 
