@@ -5,7 +5,7 @@ import base64
 import struct
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from genworkers.contract.checks import (
     TooLong,
 )
 from genworkers.contract.names import CHECK_QUEUE
+from genworkers.contract.safety import Screening
 from genworkers.nets.encoder import sentence_embedding
 from genworkers.tasks import check_nets, checks
 from genworkers.tasks.check_nets import CheckNets
@@ -158,10 +159,20 @@ def test_a_question_is_taken_once(redis_client: redis.Redis) -> None:
     assert left_behind(redis_client) == []
 
 
-def test_a_worker_that_cannot_answer_says_so_at_once(nets: CheckNets, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(replace(nets, texts=None), monkeypatch), pytest.raises(AppError) as error:
-        told(questions.ask(Moderate(texts=["a"])))
+def test_a_worker_that_cannot_answer_says_so_at_once_and_keeps_what_was_asked_out_of_its_log(
+    nets: CheckNets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BrokenScreen:
+        def screen(self, texts: Sequence[str]) -> list[Screening]:
+            raise ValueError(f"cannot read {texts}")
+
+    with serving(replace(nets, texts=BrokenScreen()), monkeypatch), pytest.raises(AppError) as error:
+        told(questions.ask(Moderate(texts=["a secret"])))
     assert (error.value.code, error.value.http_status) == ("check_failed", 500)
+    (record,) = [record for record in caplog.records if "check_broke" in str(record.msg)]
+    assert "in screen" in str(record.msg)
+    assert "secret" not in caplog.text
+    assert record.exc_info is None
 
 
 def test_a_redis_that_is_away_is_told_as_such() -> None:
