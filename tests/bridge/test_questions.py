@@ -157,15 +157,20 @@ def test_a_question_is_taken_once(redis_client: redis.Redis) -> None:
     assert left_behind(redis_client) == []
 
 
-class BrokenScreen:
-    def screen(self, texts: Sequence[str]) -> list[Screening]:
-        raise RuntimeError("out of memory")
+def test_a_worker_that_cannot_answer_says_so_at_once_and_keeps_what_was_asked_out_of_its_log(
+    nets: Screens, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BrokenScreen:
+        def screen(self, texts: Sequence[str]) -> list[Screening]:
+            raise ValueError(f"cannot read {texts}")
 
-
-def test_a_worker_that_cannot_answer_says_so_at_once(nets: Screens, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(replace(nets, texts=BrokenScreen()), monkeypatch), pytest.raises(AppError) as error:
-        told(questions.ask(Moderate(texts=["a"])))
+        told(questions.ask(Moderate(texts=["a secret"])))
     assert (error.value.code, error.value.http_status) == ("check_failed", 500)
+    (record,) = [record for record in caplog.records if "check_broke" in str(record.msg)]
+    assert "in screen" in str(record.msg)
+    assert "secret" not in caplog.text
+    assert record.exc_info is None
 
 
 def test_a_redis_that_is_away_is_told_as_such() -> None:

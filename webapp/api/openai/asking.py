@@ -10,16 +10,19 @@ from webapp.api.auth import Caller
 from webapp.api.openai.generation import ignored_header
 from webapp.errors import AppError
 from webapp.workspaces import selectors as workspaces
+from webapp.workspaces.models import Workspace
 
 
-def check_may_ask(caller: Caller) -> None:
-    """Refuse whoever may only look.
+def workspace_of(caller: Caller) -> Workspace:
+    """Where the caller asks, if they may do more there than look.
 
     Raises:
         AppError: forbidden, not_found.
     """
-    if not workspaces.may_generate(caller.user, caller.workspace(None).id):
+    workspace = caller.workspace(None)
+    if not workspaces.may_generate(caller.user, workspace.id):
         raise AppError("forbidden", 403, "Your role in this workspace may look, but not ask its nets. Ask an owner.")
+    return workspace
 
 
 def told(answer: BaseModel, ignored: Sequence[str]) -> HttpResponse:

@@ -96,7 +96,7 @@ async def answer_to(caller: Caller, body: EmbeddingBody) -> HttpResponse:
     """
     ignored = list(unknown_fields(body, "", refused={}))
     _check(body)
-    await sync_to_async(asking.check_may_ask)(caller)
+    await sync_to_async(asking.workspace_of)(caller)
     vectors: list[str] = []
     num_tokens = 0
     for start in range(0, len(body.input), MAX_TEXTS):

@@ -49,7 +49,7 @@ class OurCategory(BaseModel):
 class ModerationResult(BaseModel):
     """What was found in one item."""
 
-    flagged: bool
+    flagged: bool = Field(description="whether any of `categories` is")
     categories: dict[str, bool]
     category_scores: dict[str, float] = Field(description="calibrated probabilities; 0 where no screen knows better")
     category_applied_input_types: dict[str, list[InputType]] = Field(
@@ -78,7 +78,7 @@ async def answer_to(caller: Caller, request: HttpRequest) -> HttpResponse:
     body = await sync_to_async(body_of)(request)
     ignored = list(unknown_fields(body, "", refused={}))
     _check_model(body)
-    await sync_to_async(asking.check_may_ask)(caller)
+    await sync_to_async(asking.workspace_of)(caller)
     files = [await sync_to_async(_small, thread_sensitive=False)(one) for item in body.input for one in item.pictures]
     texts: list[Screening] = []
     found: list[Screening] = []
@@ -151,7 +151,7 @@ def result_of(texts: Iterable[Screening], found: Iterable[Screening]) -> Moderat
         if category in of_pictures
     }
     return ModerationResult(
-        flagged=any(flags.values()) or any(one.flagged for one in ours.values()),
+        flagged=any(flags.values()),
         categories=flags,
         category_scores=scores,
         category_applied_input_types=types,
