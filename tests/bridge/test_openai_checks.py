@@ -14,7 +14,7 @@ from PIL import Image
 
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.safety import Screening
-from genworkers.tasks.check_nets import CheckNets
+from genworkers.tasks.screens import Screens
 from tests.bridge.check_worker import serving
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import bearer
@@ -55,7 +55,7 @@ def red() -> RedScreen:
 
 
 @pytest.fixture
-def worker(nets: CheckNets, red: RedScreen, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def worker(nets: Screens, red: RedScreen, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with serving(replace(nets, texts=WordScreen(), pictures=red), monkeypatch):
         yield
 

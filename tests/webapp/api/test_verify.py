@@ -11,6 +11,7 @@ from pytest_django import Settings
 from tests.webapp.gallery.drafts import draft_of, job_of
 from tests.webapp.provenance.samples import PNG, TEXT, facts_of
 from webapp.gallery import services as gallery
+from webapp.gallery import storage
 from webapp.gallery.models import Artifact
 from webapp.provenance import services
 
@@ -33,7 +34,7 @@ def file_of(value: Any) -> Any:
 
 def test_a_file_of_ours_is_told_without_a_word_about_people() -> None:
     artifact = gallery.store(draft_of(job_of("image")))
-    with gallery.storage.open_blob(artifact.files.get(role="original").sha256) as file:
+    with storage.open_blob(artifact.files.get(role="original").sha256) as file:
         answer = ask(file=file.read())
     body = answer.json()
     assert (answer.status_code, body["answer"], body["media_type"]) == (200, "ours", "image/png")
