@@ -56,13 +56,17 @@ def run(job: Job) -> Job:
 
 
 def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serve: Serve, redis_client: Any) -> None:
-    serve(FakeEngine(saying(WORDS)))
+    engine = serve(FakeEngine(saying(WORDS)))
     job = run(JobFactory.create())
     assert job.status == Job.Status.SUCCEEDED
     heard = events_of(job, redis_client)
     assert [event.kind for event in heard] == ["started", "text", "stored", "succeeded"]
     artifact = Artifact.objects.get(job=job)
-    assert artifact.mark.scheme == "none"
+    (key,) = engine.mark_keys
+    assert key is not None
+    assert (artifact.mark.scheme, artifact.mark.key_id, artifact.mark.payload) == ("text.1", key.key_id, "")
+    assert "too short" in artifact.mark.note
+    assert artifact.fingerprint.value
     assert artifact.finish_reason == "stop"
     assert {verdict.stage for verdict in Verdict.objects.filter(artifact=artifact)} == {"prompt", "output"}
     assert artifact.timings.keys() >= {"queued_s", "first_token_s", "engine_s", "sign_s"}

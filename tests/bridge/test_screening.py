@@ -220,14 +220,6 @@ def test_a_picture_is_judged_by_its_pixels(
     assert red.verdicts.get(stage="output").content_sha256 == screens.sha256_of([RED])
 
 
-def test_without_a_net_a_picture_says_that_nobody_looked(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    nets()
-    job = JobFactory.create(kind="image", prompt="a ball")
-    run(job, FakeEngine(saying([ImageResult(0, 7, RED)])), monkeypatch)
-    verdict = Artifact.objects.get(job=job).verdicts.get(stage="output")
-    assert (verdict.screen, verdict.action, verdict.policy_number) == ("none", "allow", None)
-
-
 @pytest.mark.parametrize("action", ["review", "block"])
 def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     nets(picture=RedNet("weapons", 0.9))

@@ -13,6 +13,7 @@ from genworkers.contract.events import JobEvent, Started, TextPiece, TokenLogpro
 from genworkers.contract.safety import Screening
 from webapp.jobs import events, services
 from webapp.jobs.models import Job
+from webapp.safety.services import BLOCKED_MESSAGE
 
 Script = Sequence[JobEvent]
 Ending = Callable[[services.Claim], object]
@@ -54,7 +55,7 @@ def fail(code: str, message: str) -> Ending:
 
 def block(claim: services.Claim) -> None:
     """End withheld by a rule."""
-    services.finish(claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE)
+    services.finish(claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=BLOCKED_MESSAGE)
 
 
 def lose(claim: services.Claim) -> None:
