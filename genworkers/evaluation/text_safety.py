@@ -334,7 +334,7 @@ def run(options: argparse.Namespace) -> None:
     asked = [row for row in rows if row.fold == HELD_OUT]
     chances = chances_of(screen, [row.text for row in asked])
     config = TextHeadsConfig(**load_manifest(options.net).config["heads"])
-    baseline = n_gram_logits(learnt_rows(rows, seed=0), asked, config, options.epochs)
+    baseline = n_gram_logits(learnt_rows(rows), asked, config, options.epochs)
     figures = {
         "screen": screen.version,
         "auprc": precision_figures(asked, chances, baseline),

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +32,6 @@ from genworkers.screening.text_screen import CALIBRATION_PART, WINDOW_CHARS, Tex
 from genworkers.training.disguises import disguised
 from genworkers.training.screen_data import (
     CALIBRATING,
-    HELD_OUT,
     NEVER_LEARNT,
     UNKNOWN,
     ScreenRow,
@@ -45,7 +45,9 @@ UNSEEN_STATES_FRAC, UNSEEN_BAG_FRAC = 0.1, 0.15
 MAX_POSITIVE_WEIGHT = 8.0
 DISGUISED_HARMLESS_FRAC = 0.25
 ENCODE_BATCH = 64
-BLOCK_PRECISION, REVIEW_RECALL = 0.95, 0.9
+BLOCK_PRECISION = 0.95
+USUAL_CHANCES, SEVERE_CHANCES = (0.25, 0.5), (0.1, 0.25)
+SEVERE = frozenset({"sexual/minors", "self-harm"})
 MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
 STUDIO_SOURCES = frozenset({"stickers", "t2i_compbench", "coco_captions", "parti", "geneval"})
 NEVER_JOINED = STUDIO_SOURCES | NEVER_LEARNT | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
@@ -105,33 +107,36 @@ def read_texts(
 def pooled_states(
     texts: Sequence[str], encoder: TextEncoder, tokenizer: WordPiece, num_layers: int, cache: Path
 ) -> Tensor:
-    """(M, 2 D) float16 of the first window of each text, after so many layers; kept in the cache."""
-    texts = [text[:WINDOW_CHARS].casefold() for text in texts]
-    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:16]
-    cached = cache / f"screen-{num_layers}-{digest}.pt"
-    if cached.exists():
-        kept: Tensor = torch.load(cached, weights_only=True)
-        return kept
-    states = torch.empty(len(texts), 2 * encoder.config.width, dtype=torch.float16)
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    for begin in range(0, len(order), ENCODE_BATCH):
-        places = order[begin : begin + ENCODE_BATCH]
-        found = encoder.encode(tokenizer.encode_batch([texts[place] for place in places]), num_layers)
-        states[places] = torch.stack([pooled(one) for one in found]).half()
-    cache.mkdir(parents=True, exist_ok=True)
-    torch.save(states, cached)
-    return states
+    """(M, 2 D) float16 of the first window of each text, after so many layers; the cache keeps them by text."""
+    windows = [text[:WINDOW_CHARS].casefold() for text in texts]
+    digests = [hashlib.sha256(window.encode("utf-8", "surrogatepass")).hexdigest()[:16] for window in windows]
+    cached = cache / f"screen-states-{num_layers}.pt"
+    known = torch.load(cached, weights_only=True) if cached.exists() else {"keys": [], "states": torch.empty(0)}
+    place_of = {digest: place for place, digest in enumerate(known["keys"])}
+    new = {digest: window for digest, window in zip(digests, windows, strict=True) if digest not in place_of}
+    if new:
+        order = sorted(new, key=lambda digest: len(new[digest]))
+        found: list[Tensor] = []
+        for begin in range(0, len(order), ENCODE_BATCH):
+            batch = [new[digest] for digest in order[begin : begin + ENCODE_BATCH]]
+            found += [pooled(one).half() for one in encoder.encode(tokenizer.encode_batch(batch), num_layers)]
+        place_of |= {digest: len(known["keys"]) + place for place, digest in enumerate(order)}
+        states = torch.stack(found) if not known["keys"] else torch.cat([known["states"], torch.stack(found)])
+        known = {"keys": [*known["keys"], *order], "states": states}
+        cache.mkdir(parents=True, exist_ok=True)
+        torch.save(known, cached)
+    kept: Tensor = known["states"][[place_of[digest] for digest in digests]]
+    return kept
 
 
-def learnt_rows(rows: Sequence[ScreenRow], seed: int) -> list[ScreenRow]:
+def learnt_rows(rows: Sequence[ScreenRow]) -> list[ScreenRow]:
     """Those that train, and once more in disguise each that is of a category and a share of the harmless ones."""
-    rows = [row for row in rows if row.fold not in (HELD_OUT, *CALIBRATING)]
-    random = np.random.default_rng(seed)
-    hidden = [
-        ScreenRow(disguised(row.text, random), row.labels, row.source, row.group)
-        for row in rows
-        if row.is_positive or random.random() < DISGUISED_HARMLESS_FRAC
-    ]
+    rows = [row for row in rows if row.fold > max(CALIBRATING)]
+    hidden = []
+    for row in rows:
+        random = np.random.default_rng(zlib.crc32(row.text.encode("utf-8", "replace")))
+        if row.is_positive or random.random() < DISGUISED_HARMLESS_FRAC:
+            hidden.append(replace(row, text=disguised(row.text, random)))
     return [*rows, *hidden]
 
 
@@ -203,8 +208,8 @@ def choose_thresholds(
 ) -> Thresholds:
     """Where to flag, to hold for review and to block, per category.
 
-    Block: precision of BLOCK_PRECISION among rows with a known label. Review: recall of REVIEW_RECALL. Both, and the
-    flag, also stay below their share of the studio's own harmless prompts, which counts for more than recall.
+    Flag and review are probabilities, lower where a miss is worse (SEVERE); block is where BLOCK_PRECISION of the rows
+    with a known label are positive. Each is raised until few enough of the studio's own harmless prompts reach it.
 
     Args:
         chances: (M, categories) calibrated.
@@ -214,15 +219,12 @@ def choose_thresholds(
     thresholds: Thresholds = {}
     for column, name in enumerate(TEXT_CATEGORIES):
         scores, labels = chances[:, column], targets[:, column]
-        positives, studio = np.sort(scores[labels == 1]), scores[is_studio]
-        recalled = float(positives[int((1.0 - REVIEW_RECALL) * len(positives))])
-        flag_at = max(min(recalled, 0.5) / 2, _rare(studio, MAX_STUDIO_FLAGGED))
-        review_at = max(recalled, flag_at, _rare(studio, MAX_STUDIO_REVIEWED))
-        block_at = max(
-            _precise(scores[labels != UNKNOWN], labels[labels != UNKNOWN] == 1),
-            review_at,
-            _rare(studio, MAX_STUDIO_BLOCKED),
-        )
+        studio, is_known = scores[is_studio], labels != UNKNOWN
+        flag_chance, review_chance = SEVERE_CHANCES if name in SEVERE else USUAL_CHANCES
+        flag_at = max(flag_chance, _rare(studio, MAX_STUDIO_FLAGGED))
+        review_at = max(review_chance, flag_at, _rare(studio, MAX_STUDIO_REVIEWED))
+        precise = _precise(scores[is_known], labels[is_known] == 1)
+        block_at = max(precise, review_at, _rare(studio, MAX_STUDIO_BLOCKED))
         thresholds[name] = {"flag_at": _up(flag_at), "review_at": _up(review_at), "block_at": _up(block_at)}
     return thresholds
 
@@ -277,7 +279,7 @@ def main() -> None:
     started = time.monotonic()
     encoder, tokenizer = load_encoder()
     rows = screen_rows(options.corpus, encoder, tokenizer, options.cache)
-    learnt = learnt_rows(rows, options.seed)
+    learnt = learnt_rows(rows)
     config = TextHeadsConfig()
     texts = read_texts([row.text for row in learnt], encoder, tokenizer, config, options.cache)
     heads = train(texts, targets_of(learnt), config, epochs=options.epochs, seed=options.seed)

@@ -25,11 +25,12 @@ def test_states_equal_the_reference(encoder: TextEncoder, wordpiece: WordPiece) 
     their_tokenizer = transformers.AutoTokenizer.from_pretrained(str(minilm_folder()))
     theirs = their_tokenizer(TEXTS, padding=True, truncation=True, max_length=128, return_tensors="pt")
     with torch.inference_mode():
-        expected = reference(**theirs).last_hidden_state
-        ours = encoder.encode(wordpiece.encode_batch(TEXTS))
-    for row, states in enumerate(ours):
-        assert len(states) == int(theirs["attention_mask"][row].sum())
-        torch.testing.assert_close(states, expected[row, : len(states)], atol=1e-5, rtol=0)
+        expected = reference(**theirs, output_hidden_states=True).hidden_states
+        for num_layers, layer in ((None, -1), (3, 3)):
+            ours = encoder.encode(wordpiece.encode_batch(TEXTS), num_layers)
+            for row, states in enumerate(ours):
+                assert len(states) == int(theirs["attention_mask"][row].sum())
+                torch.testing.assert_close(states, expected[layer][row, : len(states)], atol=1e-5, rtol=0)
 
 
 def test_states_do_not_depend_on_company(encoder: TextEncoder, wordpiece: WordPiece) -> None:

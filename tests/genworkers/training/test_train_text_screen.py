@@ -77,7 +77,7 @@ def test_a_minor_in_a_sexual_text_is_a_second_category() -> None:
 
 
 def test_groups_of_people_stand_in_kind_and_in_unkind_sentences() -> None:
-    rows = list(written_rows(np.random.default_rng(0)))
+    rows = list(written_rows())
     unkind = " ".join(row.text for row in rows if row.labels.get("hate"))
     kind = " ".join(row.text for row in rows if not row.is_positive)
     for adjective, people in GROUPS:
@@ -86,7 +86,7 @@ def test_groups_of_people_stand_in_kind_and_in_unkind_sentences() -> None:
 
 
 def test_each_filling_of_a_sentence_is_in_one_fold() -> None:
-    rows = list(written_rows(np.random.default_rng(0)))
+    rows = list(written_rows())
     folds: dict[str, set[int]] = {}
     for row in rows:
         folds.setdefault(row.group, set()).add(fold_of(row.group))
@@ -95,10 +95,10 @@ def test_each_filling_of_a_sentence_is_in_one_fold() -> None:
 
 
 def test_slots_are_filled_and_fillings_differ() -> None:
-    found = list(expanded("a {adj} {job}", 20, np.random.default_rng(0)))
+    found = list(expanded("a {adj} {job}", 20))
     assert len(found) == len(set(found)) > 10
     assert not any("{" in text for text in found)
-    assert list(expanded("no slot", 20, np.random.default_rng(0))) == ["no slot"]
+    assert list(expanded("no slot", 20)) == ["no slot"]
 
 
 def test_paraphrases_are_held_out_together() -> None:
@@ -156,7 +156,7 @@ def test_heads_learn_which_word_is_which_category() -> None:
 
 def test_positives_train_once_more_in_disguise_and_held_out_rows_never() -> None:
     rows = made_up_rows()
-    learnt = learnt_rows(rows, seed=0)
+    learnt = learnt_rows(rows)
     assert all(fold_of(row.group) > 2 for row in learnt)
     plain = {row.text for row in rows}
     hidden = [row for row in learnt if row.text not in plain]
