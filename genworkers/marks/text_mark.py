@@ -85,7 +85,15 @@ def detect_any(token_ids: Sequence[int], keys: Iterable[MarkKey]) -> tuple[MarkK
     if not scores:
         return None
     key, best = min(scores, key=lambda one: one[1].p_value)
-    return key, TextMarkScore(best.num_scored, _of_best(best.p_value, len(scores)))
+    return key, TextMarkScore(best.num_scored, of_best(best.p_value, len(scores)))
+
+
+def of_best(p_value: float, num_tried: int) -> float:
+    """The p-value of the smallest of so many independent ones, for whoever tries several tokenizers or keys.
+
+    1 - (1 - p) ** num_tried; Sidak 1967 (Journal of the American Statistical Association 62, 626-633).
+    """
+    return 1.0 if p_value == 1 else -math.expm1(num_tried * math.log1p(-p_value))
 
 
 def standing(num_tokens: int, *, temperature: float, top_k: int) -> Standing:
@@ -121,15 +129,10 @@ def _score(places: Words, key: MarkKey) -> TextMarkScore:
         contexts[:, 0] = places[:, 0] | lane << LANE_SHIFT
         highest = max(highest, _deviation(coins.words(contexts, places[:, -1])))
     spread = math.sqrt(len(places) * float(LAYER_WEIGHTS @ LAYER_WEIGHTS) / 4)
-    return TextMarkScore(len(places), _of_best(math.erfc(highest / spread / math.sqrt(2)) / 2, NUM_LANES))
+    return TextMarkScore(len(places), of_best(math.erfc(highest / spread / math.sqrt(2)) / 2, NUM_LANES))
 
 
 def _deviation(words: Words) -> float:
     """By how much the weighted heads are more than half."""
     num_heads = [np.count_nonzero(words & np.uint32(1 << layer)) for layer in range(NUM_LAYERS)]
     return float(LAYER_WEIGHTS @ (np.array(num_heads) - len(words) / 2))
-
-
-def _of_best(p_value: float, num_tried: int) -> float:
-    """The p-value of the smallest of so many independent ones (Sidak 1967)."""
-    return 1.0 if p_value == 1 else -math.expm1(num_tried * math.log1p(-p_value))
