@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from tokenizers import Tokenizer
 
 from genworkers.contract.examination import (
@@ -156,6 +156,7 @@ def _spans(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def main() -> None:
     """Answer for what is on standard input."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # what is left of a damaged picture may still say whose it is
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     head, _, data = sys.stdin.buffer.read().partition(b"\n")
