@@ -20,7 +20,7 @@ from genworkers.training.picture_concepts import NO, UNSURE, YES
 from genworkers.training.picture_table import PictureTable
 
 NUM_THINGS_CHANCES = (0.75, 0.18, 0.07)
-STICKER_CHANCE = 0.6
+STICKER_CHANCE = 0.75
 SHRUNK_BELOW = 0.6
 SEVERAL = -1
 LUMINANCE = torch.tensor([0.299, 0.587, 0.114])
@@ -120,6 +120,7 @@ def _either(one: Tensor, other: Tensor) -> Tensor:
 def _grounds(num: int, generator: torch.Generator) -> Tensor:
     """White, one colour, two colours that blend, or cloudy noise such as photographs have."""
     first, second = (torch.rand(num, 3, 1, 1, generator=generator) for _ in range(2))
+    first = first * (torch.rand(num, 1, 1, 1, generator=generator) > 0.15)  # some are black
     ramp = torch.linspace(0.0, 1.0, PICTURE_PX).expand(PICTURE_PX, PICTURE_PX)
     ramps = torch.stack([torch.rot90(ramp, turns) for turns in torch.randint(4, (num,), generator=generator).tolist()])
     blended = first + (second - first) * ramps[:, None]

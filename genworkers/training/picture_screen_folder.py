@@ -32,11 +32,12 @@ LICENCES = [
     "Material Design Icons: Apache-2.0; Phosphor: MIT; Lucide (calibration only): ISC; Bootstrap Icons (calibration "
     "only): MIT",
     "Dungeon Crawl Stone Soup tiles: CC0",
+    "Fashion-MNIST (as pictures without any category): MIT, Copyright (c) 2017 Zalando SE",
     "LPC characters (as pictures without any category): CC BY 3.0 or OGA-BY 3.0, by their authors; their names are in "
     "attributions.md of the net `characters`",
 ]
 LIMITS = [
-    "It knows drawings. Of photographs it has seen none, and what it says of them was not measured.",
+    "It knows drawings. Of photographs it has seen small grey ones of clothes only; what it says of others is not known.",
     "No head for nudity and none for nations: the corpus has no naked people and no flags. They are not among the "
     "scores, which is not the same as a score of 0.",
     "gestures is one gesture, the middle finger, in nine drawings. What is rude in other places (OK hand, horns, "

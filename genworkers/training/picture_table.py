@@ -1,4 +1,4 @@
-"""What the picture screen learns from: every sticker, icon, game tile and some characters, with what each one shows."""
+"""What the picture screen learns from: stickers, icons and game tiles with what each one shows, and harmless others."""
 
 import io
 import json
@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from genworkers.codecs.fashion_mnist import read_fashion
 from genworkers.codecs.image_bytes import premultiply
 from genworkers.training.judge_data import STYLES
 from genworkers.training.picture_concepts import KNOWN, NO, UNSURE, YES, icon_concept, icon_labels, sticker_labels
 from genworkers.training.sticker_data import is_held_out, load_stickers, read_captions
 
 HELD_OUT_SOURCES = frozenset({"fxemoji", "emojitwo", "lucide", "bootstrap"})
-NUM_CHARACTERS = 1200
-NUM_CHARACTER_CONCEPTS = 60  # so that they are drawn as often as 60 things
+ICON_SETS = frozenset(
+    {"game_icons", "mdi", "phosphor_fill", "phosphor_duotone", "phosphor_regular", "lucide", "bootstrap"}
+)
+NUM_OTHERS = 1200  # game characters, and as many photographs of clothes
+NUM_OTHER_CONCEPTS = 200  # so that they are drawn as often as 200 things
 _WEAPON_TILES = re.compile(r"(?:old/)?item/weapon(?:/artefact|/ranged)?\Z")
 _PLAIN_TILES = re.compile(
     r"(?:old/)?(?:item/(?:armour|ring|amulet|scroll|book|food|gold)|(?:dc-)?dngn/(?:floor|wall|doors|water|trees)"
@@ -101,15 +105,13 @@ def tabulate(
     sources: Sequence[str],
 ) -> PictureTable:
     """A table of premultiplied pictures (M, 64, 64, 4)."""
-    icon_sets = {source for source in sources if source not in STYLES and not source.startswith("pixelart")}
-    icon_sets.discard("characters")
     return PictureTable(
         pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
         labels=torch.tensor(labels, dtype=torch.int8),
         concepts=tuple(concepts),
         names=tuple(names),
         sources=tuple(sources),
-        is_icon=torch.tensor([source in icon_sets for source in sources]),
+        is_icon=torch.tensor([source in ICON_SETS for source in sources]),
         is_held_out=torch.tensor([is_held_out(concept) for concept in concepts]),
     )
 
@@ -123,13 +125,20 @@ def _read(corpus: Path, cache: Path) -> _Rows:
             rows.add(picture, sticker_labels(key), key, captions[key].name, style)
     _read_icons(corpus, {caption.name: key for key, caption in captions.items()}, rows)
     _read_tiles(corpus, rows)
-    nothing = [NO] * len(KNOWN)
     with np.load(corpus / "characters" / "composites_64.npz") as arrays:
-        characters = arrays["images"][:: len(arrays["images"]) // NUM_CHARACTERS][:NUM_CHARACTERS]
-    for number, picture in enumerate(characters):
-        opaque = np.concatenate([picture, np.full_like(picture[..., :1], 255)], -1)
-        rows.add(opaque, nothing, f"character {number % NUM_CHARACTER_CONCEPTS}", "game character", "characters")
+        characters = arrays["images"][:: len(arrays["images"]) // NUM_OTHERS][:NUM_OTHERS]
+    _add_harmless(list(characters), "game character", "characters", rows)
+    clothes = read_fashion(corpus / "benchmarks" / "fashion_mnist.npz")[0].pictures[:NUM_OTHERS].numpy()
+    large = [np.asarray(Image.fromarray(one).convert("RGB").resize((64, 64))) for one in clothes]
+    _add_harmless(large, "photograph of clothes", "photographs", rows)
     return rows
+
+
+def _add_harmless(pictures: Sequence[NDArray[np.uint8]], name: str, source: str, rows: _Rows) -> None:
+    """Opaque pictures (64, 64, 3) that show none of the categories."""
+    for number, picture in enumerate(pictures):
+        opaque = np.concatenate([picture, np.full_like(picture[..., :1], 255)], -1)
+        rows.add(opaque, [NO] * len(KNOWN), f"{name} {number % NUM_OTHER_CONCEPTS}", name, source)
 
 
 def _read_icons(corpus: Path, key_of_name: dict[str, str], rows: _Rows) -> None:

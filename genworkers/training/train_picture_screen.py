@@ -6,13 +6,16 @@ pictures of held-out concepts and written with manifest and card. It goes on whe
 """
 
 import argparse
+import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genworkers.codecs.wordpiece import WordPiece
@@ -59,22 +62,25 @@ class Names:
     of_row: Tensor
 
 
-def read_names(table: PictureTable, rows: Sequence[int]) -> Names:
-    """The names of these rows."""
+def read_names(table: PictureTable, rows: Sequence[int], cache: Path) -> Names:
+    """The names of these rows; their vectors come from the cache folder where they were made before."""
     names = sorted({table.names[row] for row in rows})
     places = {name: place for place, name in enumerate(names)}
-    folder = minilm_folder()
-    encoder, wordpiece = load_minilm(folder).eval(), WordPiece(folder / "tokenizer.json")
-    with torch.inference_mode():
-        found = [
-            state.mean(0)
-            for begin in range(0, len(names), BATCH)
-            for state in encoder.encode([wordpiece.encode(name) for name in names[begin : begin + BATCH]])
-        ]
-    vectors = torch.stack(found).clone()
+    cached = cache / f"screen-names-{hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}.npy"
+    if not cached.exists():
+        np.save(cached, _name_vectors(names))
+    vectors = torch.from_numpy(np.load(cached))
     of_row = torch.full((len(table.names),), NOT_NAMED)
     of_row[list(rows)] = torch.tensor([places[table.names[row]] for row in rows])
     return Names(F.normalize(vectors - vectors.mean(0), dim=1), of_row)
+
+
+def _name_vectors(names: Sequence[str]) -> NDArray[np.float32]:
+    folder = minilm_folder()
+    encoder, wordpiece = load_minilm(folder).eval(), WordPiece(folder / "tokenizer.json")
+    with torch.inference_mode():
+        states = [encoder.encode([wordpiece.encode(name)])[0].mean(0) for name in names]
+    return np.asarray(torch.stack(states).numpy())
 
 
 class Pupil(nn.Module):
@@ -153,7 +159,7 @@ def main() -> None:
     trained = table.rows(held_out_concepts=False, held_out_sources=False)
     held_out = table.rows(held_out_concepts=True, held_out_sources=False)
     net = PictureTagger(PictureTaggerConfig(KNOWN))
-    names = read_names(table, trained)
+    names = read_names(table, trained, options.cache)
     pupil = Pupil(net, names)
     num_steps = fit(
         pupil,
