@@ -16,6 +16,7 @@ from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed
 from tests.webapp.gallery.picture_files import file_of, half_red
 from webapp.api.openai import moderations
+from webapp.safety.policy import DEFAULT
 from webapp.api.openai.moderation_bodies import MAX_MODERATION_BYTES
 from webapp.jobs import questions
 from webapp.workspaces.models import Membership
@@ -178,7 +179,7 @@ def screening(**scores: float) -> Screening:
 
 
 def test_every_category_of_the_api_is_told_and_only_what_a_screen_knows_has_an_input_type() -> None:
-    result = moderations.result_of([screening(hate=0.6, sexual=0.1), screening(hate=0.2, violence=0.4)], [])
+    result = moderations.result_of([screening(hate=0.6, sexual=0.1), screening(hate=0.2, violence=0.4)], [], DEFAULT)
     assert result.categories.keys() == result.category_scores.keys() == result.category_applied_input_types.keys()
     assert len(result.categories) == 13
     assert (result.flagged, result.categories["hate"], result.categories["violence"]) == (True, True, False)
@@ -192,11 +193,11 @@ def test_every_category_of_the_api_is_told_and_only_what_a_screen_knows_has_an_i
 
 
 def test_a_picture_adds_what_it_shows_to_the_text_beside_it() -> None:
-    result = moderations.result_of([screening(sexual=0.2)], [screening(nudity=0.7, weapons=0.9)])
+    result = moderations.result_of([screening(sexual=0.2)], [screening(nudity=0.7, weapons=0.9)], DEFAULT)
     assert result.category_scores["sexual"] == 0.7
     assert result.category_applied_input_types["sexual"] == ["text", "image"]
     assert result.category_applied_input_types["violence"] == []
-    assert result.tessera_categories["weapons"].model_dump() == {"flagged": False, "score": 0.9}
+    assert result.tessera_categories["weapons"].model_dump() == {"flagged": True, "score": 0.9}
     assert result.flagged
 
 

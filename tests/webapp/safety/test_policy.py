@@ -56,9 +56,9 @@ def test_the_severest_category_wins_and_each_that_fired_is_named_in_that_order()
 
 
 def test_what_concerns_minors_is_blocked_early_and_never_held() -> None:
-    for score in (0.2, 0.5, 1.0):
+    for score in (0.1, 0.5, 1.0):
         assert policy.judge(scored(sexual_minors=score), "prompt", DEFAULT, number=0).action == "block"
-    assert policy.judge(scored(sexual_minors=0.19), "prompt", DEFAULT, number=0).action == "allow"
+    assert policy.judge(scored(sexual_minors=0.09), "prompt", DEFAULT, number=0).action == "allow"
 
 
 def test_self_harm_is_never_blocked() -> None:
@@ -89,13 +89,13 @@ def test_the_default_is_a_policy_that_may_be_put_in_force() -> None:
             {"prompt": {"sexual/minors": {"block_at": 0.21}}},
             "thresholds.prompt.sexual/minors.block_at",
             "0.21",
-            "0 to 0.2",
+            "0 to 0.1",
         ),
         (
             {"output": {"sexual/minors": {"block_at": None}}},
             "thresholds.output.sexual/minors.block_at",
             "null",
-            "0 to 0.2",
+            "0 to 0.1",
         ),
         ({"prompt": {"sexual/minors": {"review_at": 0.1}}}, "thresholds.prompt.sexual/minors.review_at", "0.1", "null"),
         ({"prompt": {"self-harm": {"block_at": 0.99}}}, "thresholds.prompt.self-harm.block_at", "0.99", "null"),

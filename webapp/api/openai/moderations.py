@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from genworkers.contract.checks import MAX_TEXT_CHARS, MAX_TEXTS, PICTURE_PX, Moderate
-from genworkers.contract.safety import PICTURE_CATEGORIES, TEXT_CATEGORIES, Category, Screening
+from genworkers.contract.safety import PICTURE_CATEGORIES, Category, Screening
 from webapp.api.auth import Caller
 from webapp.api.openai import asking
 from webapp.api.openai.model_list import MODERATION_NAME
@@ -25,6 +25,10 @@ from webapp.api.openai.translation import unknown_fields
 from webapp.errors import AppError
 from webapp.gallery import pictures
 from webapp.jobs import questions
+from webapp.safety.models import Action
+from webapp.safety.policy import Policy
+from webapp.safety.rules import Stage
+from webapp.safety.selectors import policy_of
 
 InputType: TypeAlias = Literal["text", "image"]
 
@@ -35,8 +39,7 @@ OPENAI_CATEGORIES = (
 # Ours to OpenAI's, where a screen of pictures knows what OpenAI has a name for.
 OPENAI_OF_PICTURE: Mapping[Category, str] = {"nudity": "sexual"}
 OPENAI_MODELS = ("omni-moderation", "text-moderation")
-# More likely than not. A category that is not here is told, but flags nothing.
-FLAG_AT: Mapping[Category, float] = dict.fromkeys((*TEXT_CATEGORIES, "nudity"), 0.5)
+STAGE_OF: Mapping[InputType, Stage] = {"text": "prompt", "image": "input"}  # whose thresholds flag what is sent here
 
 
 class OurCategory(BaseModel):
@@ -78,7 +81,8 @@ async def answer_to(caller: Caller, request: HttpRequest) -> HttpResponse:
     body = await sync_to_async(body_of)(request)
     ignored = list(unknown_fields(body, "", refused={}))
     _check_model(body)
-    await sync_to_async(asking.workspace_of)(caller)
+    workspace = await sync_to_async(asking.workspace_of)(caller)
+    in_force = await sync_to_async(policy_of)(workspace.id)
     files = [await sync_to_async(_small, thread_sensitive=False)(one) for item in body.input for one in item.pictures]
     texts: list[Screening] = []
     found: list[Screening] = []
@@ -89,7 +93,7 @@ async def answer_to(caller: Caller, request: HttpRequest) -> HttpResponse:
     told = ModerationList(
         id=f"modr-{uuid.uuid7().hex}",
         model=MODERATION_NAME,
-        results=list(_results(body.input, iter(texts), iter(found))),
+        results=list(_results(body.input, iter(texts), iter(found), in_force.policy)),
         system_fingerprint=", ".join(sorted({f"{one.screen} {one.version}" for one in (*texts, *found)})),
     )
     return asking.told(told, ignored)
@@ -125,14 +129,14 @@ def _portions(texts: list[str]) -> Iterator[list[str]]:
 
 
 def _results(
-    items: Iterable[Item], texts: Iterator[Screening], found: Iterator[Screening]
+    items: Iterable[Item], texts: Iterator[Screening], found: Iterator[Screening], policy: Policy
 ) -> Iterator[ModerationResult]:
     for item in items:
-        yield result_of([next(texts) for _ in item.texts], [next(found) for _ in item.pictures])
+        yield result_of([next(texts) for _ in item.texts], [next(found) for _ in item.pictures], policy)
 
 
-def result_of(texts: Iterable[Screening], found: Iterable[Screening]) -> ModerationResult:
-    """One item in OpenAI's words; the highest score of its parts counts."""
+def result_of(texts: Iterable[Screening], found: Iterable[Screening], policy: Policy) -> ModerationResult:
+    """One item in OpenAI's words; the highest score of its parts counts, and the workspace's policy flags."""
     of_texts, of_pictures = _highest(texts), _highest(found)
     scores = dict.fromkeys(OPENAI_CATEGORIES, 0.0)
     types: dict[str, list[InputType]] = {name: [] for name in OPENAI_CATEGORIES}
@@ -144,9 +148,11 @@ def result_of(texts: Iterable[Screening], found: Iterable[Screening]) -> Moderat
             if name in scores:
                 scores[name] = max(scores[name], score)
                 types[name].append(kind)
-                flags[name] |= is_flagged(category, score)
+                flags[name] |= _is_flagged(policy, kind, category, score)
     ours: dict[str, OurCategory] = {
-        category: OurCategory(flagged=is_flagged(category, of_pictures[category]), score=of_pictures[category])
+        category: OurCategory(
+            flagged=_is_flagged(policy, "image", category, of_pictures[category]), score=of_pictures[category]
+        )
         for category in PICTURE_CATEGORIES
         if category in of_pictures
     }
@@ -159,9 +165,10 @@ def result_of(texts: Iterable[Screening], found: Iterable[Screening]) -> Moderat
     )
 
 
-def is_flagged(category: Category, score: float) -> bool:
-    """Whether so high a score in this category is worth a flag."""
-    return score >= FLAG_AT.get(category, float("inf"))
+def _is_flagged(policy: Policy, kind: InputType, category: Category, score: float) -> bool:
+    """Whether the policy does more about this score than allow it."""
+    thresholds = policy.of(STAGE_OF[kind]).get(category)
+    return thresholds is not None and thresholds.action(score) != Action.ALLOW
 
 
 def _highest(screenings: Iterable[Screening]) -> dict[Category, float]:
