@@ -107,7 +107,7 @@ def test_a_head_that_was_noted_shows_that_the_newest_entries_are_gone() -> None:
 def test_a_clock_that_was_set_back_is_said_and_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = filled(2)
     past = AuditEntry.objects.get(number=1).at - timedelta(days=1)
-    monkeypatch.setattr(audit.timezone, "now", lambda: past)
+    monkeypatch.setattr("webapp.workspaces.audit.timezone.now", lambda: past)
     audit.append(workspace.id, Act.LOOKED, actor=None, subject="artifact 3")
     report = audit.verify(workspace.id)
     assert (report.broken_at, report.clock_back_at) == (None, (3,))
