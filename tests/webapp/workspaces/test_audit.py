@@ -35,6 +35,7 @@ def rewrite(statement: str) -> None:
         if connection.vendor == "sqlite":
             cursor.execute("DROP TRIGGER IF EXISTS audit_entry_is_not_changed")
         else:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # no table is altered while foreign keys wait for a check
             cursor.execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER audit_entry_is_kept")
         cursor.execute(statement)
         if connection.vendor == "postgresql":
