@@ -128,6 +128,14 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
+def steady_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default policy with the numbers of tests/steady_policy.py."""
+    from tests.steady_policy import STEADY  # noqa: PLC0415 (Django is not yet up on import)
+
+    monkeypatch.setattr("webapp.safety.policy.DEFAULT", STEADY)
+
+
+@pytest.fixture
 def nets_dir(tmp_path: Path, settings: Any) -> Path:
     """A folder with one net of each kind, as manifests: enough for the site, which never reads weights."""
     facts = {"num_parameters": 1, "sha256": "c" * 64, "config": {}, "files": {}}

@@ -133,9 +133,9 @@ def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any
     path = [str(part) for part in found["loc"]]
     while path and path[0] in (*_REQUEST_OF_KIND, *_SOURCES):
         path = path[1:]
-    if path and path[-1] == "[key]":  # of a mapping: the key itself is the field
-        path = path[:-1]
     code, value, message = found["type"], found["input"], found["msg"].removeprefix("Value error, ")
+    if code == "literal_error" and path[-1:] == ["[key]"]:  # there is no such key, and it is the field's own name
+        path = path[:-1]
     context = found.get("ctx", {})
     words = allowed.get(".".join(path)) or allowed.get(path[0] if path else "", "")
     if code.startswith("union_tag"):

@@ -14,7 +14,6 @@ const rowOfItem = () => byId(`row-${document.querySelector("[data-item]")?.datas
 async function go(address) {
   await htmx.ajax("GET", address, { target: "#review", select: "#review", swap: "outerHTML" });
   history.replaceState(null, "", address);
-  markPending();
   byId("item-title")?.focus({ preventScroll: true });
 }
 
@@ -99,6 +98,8 @@ async function refresh() {
   const list = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#review-list");
   if (list) { byId("review-list").replaceWith(list); htmx.process(list); markPending(); }
 }
+
+document.addEventListener("htmx:afterSettle", markPending); // not before: settling gives a row the classes it came with
 
 document.addEventListener("submit", (event) => {
   const form = event.target;

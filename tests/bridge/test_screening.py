@@ -16,6 +16,7 @@ from genworkers.tasks.image import generate_image
 from genworkers.tasks.text import generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
 from tests.factories import JobFactory
+from tests.steady_policy import STEADY
 from webapp.api.models import IdempotencyRecord
 from webapp.gallery import uploads
 from webapp.gallery.models import Artifact
@@ -27,7 +28,7 @@ from webapp.safety.models import PolicyVersion, Verdict
 from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("steady_policy")]
 
 RED, BLUE = np.full((512, 512, 4), (200, 0, 0, 255), np.uint8), np.full((512, 512, 4), (0, 0, 200, 255), np.uint8)
 
@@ -174,7 +175,7 @@ def test_the_policy_of_the_workspace_decides_and_is_named_in_the_verdict(
     nets(text=WordNet({"fight": ("violence", 0.7)}))
     job = JobFactory.create(prompt="a fight")
     other = JobFactory.create(prompt="a fight")
-    thresholds = policy.DEFAULT.model_dump(mode="json")
+    thresholds = STEADY.model_dump(mode="json")
     thresholds["prompt"]["violence"] = {"flag_at": None, "review_at": 0.7, "block_at": None}
     PolicyVersion.objects.create(workspace=job.workspace, number=1, thresholds=thresholds, created_by=job.created_by)
     assert run(job, tell("Once."), monkeypatch).status == Job.Status.HELD
@@ -227,7 +228,7 @@ def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch
     upload = uploads.keep_clean(job.workspace, job.created_by, CleanPicture(to_png(RED), 512, 512))
     job.request |= {"start_image": str(upload.id), "strength": 0.5}
     job.save()
-    thresholds = policy.DEFAULT.model_dump(mode="json")
+    thresholds = STEADY.model_dump(mode="json")
     thresholds["input"]["weapons"] = {"flag_at": None, "review_at": None, "block_at": None, f"{action}_at": 0.8}
     PolicyVersion.objects.create(workspace=job.workspace, number=1, thresholds=thresholds, created_by=job.created_by)
     engine: FakeEngine[Any] = FakeEngine(saying([ImageResult(0, 7, BLUE)]))

@@ -38,13 +38,13 @@ from webapp.safety import rules
 from webapp.safety import services as safety_services
 from webapp.safety.models import Action
 from webapp.safety.rules import ScreenResult
-from webapp.safety.services import BLOCKED_MESSAGE
 from webapp.workspaces import audit
 from webapp.workspaces import selectors as workspaces
 from webapp.workspaces.models import AuditEntry, Workspace
 
 log = structlog.get_logger(__name__)
 
+BLOCKED_MESSAGE = safety_services.BLOCKED_MESSAGE
 HELD_MESSAGE = "The result waits for a reviewer of this workspace."
 REJECTED_MESSAGE = (
     "A reviewer decided that this is not shown. The reason is on the job's page, where you can appeal once."

@@ -8,17 +8,18 @@ import pytest
 from django.test import Client
 
 from tests.factories import MembershipFactory
+from tests.steady_policy import STEADY
 from tests.webapp.api.callers import keyed, signed_in
 from tests.webapp.review.held_results import hold, net_said, rule_said
 from webapp.gallery.models import Artifact
 from webapp.review import services
 from webapp.safety import agreement
 from webapp.safety.models import Decision, PolicyVersion, Verdict
-from webapp.safety.policy import DEFAULT, SUPPORT_NOTE
+from webapp.safety.policy import SUPPORT_NOTE
 from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry, Membership
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("steady_policy")]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def post(client: Client, address: str, body: dict[str, Any]) -> Any:
 
 def put_policy(client: Client, *, based_on: int = 0, note: str = "", **stages: dict[str, dict[str, Any]]) -> Any:
     """Send the default with other thresholds for some categories."""
-    thresholds = DEFAULT.model_dump(mode="json")
+    thresholds = STEADY.model_dump(mode="json")
     for stage, categories in stages.items():
         for category, values in categories.items():
             thresholds[stage][category] = thresholds[stage].get(category, {}) | values
@@ -192,7 +193,7 @@ def test_a_wrong_policy_names_field_value_and_what_is_allowed(
 
 
 def test_an_unknown_stage_is_named(owner: Membership) -> None:
-    body = {"based_on": 0, "thresholds": DEFAULT.model_dump(mode="json") | {"training": {}}}
+    body = {"based_on": 0, "thresholds": STEADY.model_dump(mode="json") | {"training": {}}}
     answer = keyed(owner).put("/api/v1/policy", body, content_type="application/json")
     assert answer.json()["problems"][0]["field"] == "thresholds.training"
 

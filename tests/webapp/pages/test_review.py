@@ -17,6 +17,7 @@ from webapp.safety.models import Decision, PolicyVersion
 from webapp.safety.policy import SUPPORT_NOTE
 from webapp.workspaces.models import AuditEntry, Membership
 
+pytestmark = pytest.mark.usefixtures("steady_policy")
 REVIEW = "/w/mosaics/review/"
 POLICY = "/w/mosaics/policy/"
 AUDIT = "/w/mosaics/audit/"

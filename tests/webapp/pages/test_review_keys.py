@@ -86,6 +86,7 @@ def test_a_reviewer_needs_no_mouse(page: Page, held: list[Artifact]) -> None:
     page.keyboard.press("a")
     expect(page.locator("#undo")).to_contain_text("Released: violence")
     expect(title).to_have_text("Nudity")
+    expect(page.locator(f"#row-held-{held[0].id}")).to_have_class("is-pending")
     page.keyboard.press("a")  # the next decision sends the one before
     until(page, lambda: status(held[0]) == "kept")
     expect(title).to_have_text("A term on the list")

@@ -6,15 +6,18 @@ import pytest
 from pydantic import ValidationError
 
 from genworkers.contract.safety import TEXT_CATEGORIES, Category, Screening
+from tests.steady_policy import STEADY
 from webapp.errors import AppError
 from webapp.safety import policy
-from webapp.safety.policy import DEFAULT, Policy
+from webapp.safety.policy import Policy
 from webapp.safety.rules import Stage
+
+pytestmark = pytest.mark.usefixtures("steady_policy")
 
 
 def changed(**thresholds: dict[str, Any]) -> Policy:
     """The default with other thresholds: `changed(prompt={"hate": {"block_at": 0.5}})`."""
-    data = DEFAULT.model_dump()
+    data = STEADY.model_dump()
     for stage, categories in thresholds.items():
         for category, fields in categories.items():
             data[stage][category] |= fields
@@ -40,7 +43,7 @@ def scored(**scores: float) -> Screening:
     ],
 )
 def test_a_score_reaches_the_severest_threshold_at_or_below_it(score: float, action: str) -> None:
-    assert policy.judge(scored(hate=score), "prompt", DEFAULT, number=3).action == action
+    assert policy.judge(scored(hate=score), "prompt", STEADY, number=3).action == action
 
 
 def test_a_threshold_that_is_left_out_never_fires() -> None:
@@ -49,30 +52,33 @@ def test_a_threshold_that_is_left_out_never_fires() -> None:
 
 
 def test_the_severest_category_wins_and_each_that_fired_is_named_in_that_order() -> None:
-    result = policy.judge(scored(hate=0.55, harassment=0.85, violence=0.7, sexual=0.1), "output", DEFAULT, number=2)
+    result = policy.judge(scored(hate=0.55, harassment=0.85, violence=0.7, sexual=0.1), "output", STEADY, number=2)
     assert (result.action, result.matched) == ("review", ["harassment", "violence", "hate"])
     assert result.scores == {"hate": 0.55, "harassment": 0.85, "violence": 0.7, "sexual": 0.1}
     assert (result.screen, result.version, result.policy_number) == ("text net", "1/ab", 2)
 
 
 def test_what_concerns_minors_is_blocked_early_and_never_held() -> None:
-    for score in (0.1, 0.5, 1.0):
-        assert policy.judge(scored(sexual_minors=score), "prompt", DEFAULT, number=0).action == "block"
-    assert policy.judge(scored(sexual_minors=0.09), "prompt", DEFAULT, number=0).action == "allow"
+    for score in (0.2, 0.5, 1.0):
+        assert policy.judge(scored(sexual_minors=score), "prompt", STEADY, number=0).action == "block"
+    assert policy.judge(scored(sexual_minors=0.19), "prompt", STEADY, number=0).action == "allow"
 
 
 def test_self_harm_is_never_blocked() -> None:
     for stage in ("prompt", "output"):
-        assert policy.judge(scored(self__harm=1.0), stage, DEFAULT, number=0).action == "review"
+        assert policy.judge(scored(self__harm=1.0), stage, STEADY, number=0).action == "review"
 
 
 def test_categories_that_a_stage_does_not_know_have_no_say() -> None:
-    result = policy.judge(scored(hate=1.0), "input", DEFAULT, number=0)
+    result = policy.judge(scored(hate=1.0), "input", STEADY, number=0)
     assert (result.action, result.matched) == ("allow", [])
 
 
-def test_the_default_is_a_policy_that_may_be_put_in_force() -> None:
-    policy.check(DEFAULT)
+def test_the_default_is_a_policy_that_may_be_put_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy.check(STEADY)
+    monkeypatch.undo()
+    policy.check(policy.DEFAULT)
+    assert policy.DEFAULT is not STEADY
 
 
 @pytest.mark.parametrize(
@@ -89,13 +95,13 @@ def test_the_default_is_a_policy_that_may_be_put_in_force() -> None:
             {"prompt": {"sexual/minors": {"block_at": 0.21}}},
             "thresholds.prompt.sexual/minors.block_at",
             "0.21",
-            "0 to 0.1",
+            "0 to 0.2",
         ),
         (
             {"output": {"sexual/minors": {"block_at": None}}},
             "thresholds.output.sexual/minors.block_at",
             "null",
-            "0 to 0.1",
+            "0 to 0.2",
         ),
         ({"prompt": {"sexual/minors": {"review_at": 0.1}}}, "thresholds.prompt.sexual/minors.review_at", "0.1", "null"),
         ({"prompt": {"self-harm": {"block_at": 0.99}}}, "thresholds.prompt.self-harm.block_at", "0.99", "null"),
@@ -119,7 +125,7 @@ def test_minors_may_be_tightened() -> None:
 
 
 def test_a_policy_that_leaves_a_category_out_is_refused() -> None:
-    data = DEFAULT.model_dump()
+    data = STEADY.model_dump()
     del data["input"]["nudity"]
     with pytest.raises(AppError, match="names every category") as caught:
         policy.check(Policy.model_validate(data))
@@ -141,7 +147,7 @@ def test_a_policy_that_leaves_a_category_out_is_refused() -> None:
     ],
 )
 def test_an_unknown_stage_category_field_or_number_is_no_policy(path: tuple[str, ...], value: object) -> None:
-    data: dict[str, Any] = DEFAULT.model_dump()
+    data: dict[str, Any] = STEADY.model_dump()
     place = data
     for name in path[:-1]:
         place = place[name]
@@ -157,15 +163,15 @@ def test_a_stored_policy_gets_new_categories_and_keeps_what_may_not_be_loosened(
     now = policy.in_force(stored)
     policy.check(now)
     assert now.prompt["hate"].block_at == 0.97
-    assert now.output["illicit"] == DEFAULT.output["illicit"]
-    assert now.prompt["sexual/minors"] == DEFAULT.prompt["sexual/minors"]
+    assert now.output["illicit"] == STEADY.output["illicit"]
+    assert now.prompt["sexual/minors"] == STEADY.prompt["sexual/minors"]
     stored["prompt"]["sexual/minors"]["block_at"] = 0.05
     assert policy.in_force(stored).prompt["sexual/minors"].block_at == 0.05
 
 
 def test_changes_are_listed_with_their_direction() -> None:
     after = changed(prompt={"hate": {"block_at": 0.9}}, output={"weapons": {"flag_at": None, "review_at": 0.7}})
-    found = [(one.stage, one.category, one.field, one.is_tighter) for one in policy.changes(DEFAULT, after)]
+    found = [(one.stage, one.category, one.field, one.is_tighter) for one in policy.changes(STEADY, after)]
     stage: Stage = "prompt"
     assert found == [
         (stage, "hate", "block_at", True),
