@@ -52,12 +52,12 @@ class Examination(Strict):
     Args:
         mark: None when none was found; then a text of few tokens may still have one.
         num_scored: tokens that could be counted, for a text.
-        fingerprint, bands: in hex, as artifacts are kept by them; empty for what cannot be read.
+        fingerprint, bands: as artifacts are kept by them, the first in hex; empty for what cannot be read.
         problem: why nothing could be read, in words.
     """
 
     mark: FoundMark | None = None
     num_scored: int = 0
     fingerprint: str = ""
-    bands: list[str] = Field(default_factory=list)
+    bands: list[int] = Field(default_factory=list)
     problem: str = ""

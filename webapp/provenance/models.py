@@ -54,10 +54,10 @@ class FingerprintBand(models.Model):
     """One part of a fingerprint; near fingerprints share at least one, so that they are found by an index."""
 
     fingerprint = models.ForeignKey(Fingerprint, on_delete=models.CASCADE, related_name="bands")
-    band = models.CharField(max_length=40, db_index=True)
+    band = models.BigIntegerField(db_index=True)
 
     def __str__(self) -> str:
-        return self.band
+        return f"{self.band:x}"
 
 
 class Credential(models.Model):

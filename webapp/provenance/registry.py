@@ -48,18 +48,18 @@ def by_mark(key_id: str, payload: str) -> Match | None:
     return None if record is None else Match(record.artifact, "mark")
 
 
-def by_likeness(scheme: str, value: str, bands: list[str]) -> Match | None:
+def by_likeness(value: bytes, bands: list[int]) -> Match | None:
     """The artifact that looks or reads most like this, if it is like enough to be called the same."""
-    near = Fingerprint.objects.filter(scheme=scheme, bands__band__in=bands)
-    near = near.annotate(num_shared=Count("bands")).order_by("-num_shared", "-id").select_related("artifact")
-    compared = [(fingerprints.similarity(value, row.value), row) for row in near[:NUM_COMPARED]]
+    near = Fingerprint.objects.filter(bands__band__in=bands).annotate(num_shared=Count("bands"))
+    rows = near.order_by("-num_shared", "-id").select_related("artifact")[:NUM_COMPARED]
+    compared = [(fingerprints.similarity(value, bytes.fromhex(row.value)), row) for row in rows]
     likeness, row = max(compared, key=lambda one: one[0], default=(0.0, None))
-    if row is None or likeness < fingerprints.SAME[scheme]:
+    if row is None or likeness < fingerprints.SAME[value[:1]]:
         return None
     return Match(row.artifact, "likeness", likeness)
 
 
-def likeness_to(artifact: Any, value: str) -> float | None:
+def likeness_to(artifact: Any, value: bytes) -> float | None:
     """How alike an artifact and a file are, 0..1; None for an artifact that was kept without a fingerprint."""
     kept = Fingerprint.objects.filter(artifact=artifact).first()
-    return None if kept is None or not value else fingerprints.similarity(value, kept.value)
+    return None if kept is None or not value else fingerprints.similarity(value, bytes.fromhex(kept.value))

@@ -85,7 +85,7 @@ class FingerprintFacts:
 
     scheme: str
     value: str = field(repr=False)
-    bands: tuple[str, ...] = field(repr=False)
+    bands: tuple[int, ...] = field(repr=False)
 
 
 def ensure_authority() -> None:

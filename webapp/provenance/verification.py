@@ -30,7 +30,6 @@ MAX_BYTES = 20_000_000
 MEDIUM_OF: dict[str, Medium] = {"video/mp4": "film", "text/plain": "text"}
 MEDIUM_OF |= {f"image/{name}": "picture" for name in ("png", "jpeg", "webp", "gif", "avif", "tiff")}
 MarkState: TypeAlias = Literal["found", "not_found", "too_short", "not_looked_for"]
-SCHEME_OF: dict[Medium, str] = {"picture": "picture.1", "film": "picture.1", "text": "text.1"}
 
 
 class Answer(StrEnum):
@@ -125,11 +124,12 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
     report = services.read(data, media_type, sidecar)
     examination = _examined(data, MEDIUM_OF.get(media_type))
     mark = examination.mark
+    likeness_of = bytes.fromhex(examination.fingerprint)
     match = (
         registry.by_bytes(sha256)
         or (registry.by_manifest(report.manifest_label) if report.is_ours else None)
         or (registry.by_mark(mark.key_id, mark.payload) if mark is not None else None)
-        or _by_likeness(examination, media_type)
+        or (registry.by_likeness(likeness_of, examination.bands) if likeness_of else None)
     )
     medium = MEDIUM_OF.get(media_type)
     return Verification(
@@ -143,7 +143,7 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
         false_positive_frac=FALSE_POSITIVE_FRAC[medium] if medium is not None and not examination.problem else None,
         num_scored=examination.num_scored,
         match=match,
-        likeness=registry.likeness_to(match.artifact, examination.fingerprint) if match is not None else None,
+        likeness=registry.likeness_to(match.artifact, likeness_of) if match is not None else None,
         problem=examination.problem,
     )
 
@@ -186,12 +186,6 @@ def _examined(data: bytes, medium: Medium | None) -> Examination:
 def _tokenizers() -> list[str]:
     places = (Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR))
     return [str(path.resolve()) for place in places for path in sorted(place.glob("*/tokenizer.json"))]
-
-
-def _by_likeness(examination: Examination, media_type: str) -> Match | None:
-    if not examination.fingerprint:
-        return None
-    return registry.by_likeness(SCHEME_OF[MEDIUM_OF[media_type]], examination.fingerprint, examination.bands)
 
 
 def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None) -> Answer:

@@ -16,9 +16,9 @@ from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed
 from tests.webapp.gallery.picture_files import file_of, half_red
 from webapp.api.openai import moderations
-from webapp.safety.policy import DEFAULT
 from webapp.api.openai.moderation_bodies import MAX_MODERATION_BYTES
 from webapp.jobs import questions
+from webapp.safety.policy import DEFAULT
 from webapp.workspaces.models import Membership
 
 pytestmark = pytest.mark.django_db

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
             name='FingerprintBand',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('band', models.CharField(db_index=True, max_length=40)),
+                ('band', models.BigIntegerField(db_index=True)),
             ],
         ),
         migrations.CreateModel(
