@@ -1,6 +1,6 @@
-"""How near two fingerprints are, and from where on they are of the same thing. Made by `genworkers/marks/fingerprint.py`.
+"""How near two fingerprints are, and from where on they are of the same thing.
 
-The thresholds are measured in docs/experiments/2026-11-21-picture-marks.md.
+They are made by `genworkers/marks/fingerprint.py`; the thresholds are measured in docs/experiments/2026-11-21-picture-marks.md.
 """
 
 PICTURE, TEXT = b"P", b"T"  # the first byte of a fingerprint

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 # What is no output: pages, data and events about outputs, and what a person gave or a certificate is.
 WORDS = ("text/html", "application/json", "text/event-stream", "application/problem+json")
-NOT_MADE_HERE = {"upload_content", "get_upload_content", "root_certificate"}
+NOT_MADE_HERE = {"upload_content", "get_upload_content", "root_certificate", "audit_download"}
 # Made by a net, but not for anybody: signed, without an artifact.
 OF_A_NET = {"drift_atlas"}
 
