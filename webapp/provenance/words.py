@@ -22,7 +22,7 @@ _OF_ANSWER = {
     ),
     Answer.OURS_CHANGED: Words(
         "Made by this studio, changed afterwards",
-        "It carries credentials that do not fit its bytes any more, and more than them says that it comes from here.",
+        "It comes from here, but these are not the bytes that were signed and put on record.",
         "held",
     ),
     Answer.OURS_STRIPPED: Words(

@@ -74,6 +74,19 @@ def test_ours_intact() -> None:
     assert not found.is_publicly_trusted
 
 
+def test_no_byte_of_ours_can_be_changed_unnoticed() -> None:
+    artifact, data = kept()
+    padding = data.index(b"cpadY") + 100  # inside the credentials, where C2PA signs nothing
+    for place in (padding, len(data) // 2, len(data) - 30):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        found = verify(bytes(changed))
+        assert found.answer == Answer.OURS_CHANGED
+        assert found.match is not None
+        assert found.match.artifact == artifact
+    assert services.read(data[:padding] + b"\1" + data[padding + 1 :], "image/png").state == "valid"
+
+
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG", "GIF"])
 def test_ours_stripped_and_saved_anew_is_found_by_its_mark(form: str) -> None:
     kept(1)
