@@ -44,7 +44,6 @@ PROMPTS = (
 NUM_AT_ONCE = 64
 NUM_ENTROPY_TEXTS = 12
 NUM_ALIKE, NUM_ALIKE_PROMPTS, ALIKE_TOKENS = 16, 4, 100
-# Coins of different keys have nothing to do with each other: one text without a mark serves for many of them.
 NUM_WRONG_KEYS = 20
 PASSAGE_CHARS = 3000
 DEADLINE_S = 36_000.0
@@ -69,6 +68,10 @@ def key_number(number: int) -> MarkKey:
     return MarkKey(f"evaluation {number}", hashlib.sha256(f"evaluation {number}".encode()).digest())
 
 
+# Coins of different keys have nothing to do with each other: one text without a mark serves for many of them.
+WRONG_KEYS = [key_number(-number) for number in range(1, NUM_WRONG_KEYS + 1)]
+
+
 class Writer:
     """A net served by the engine, and the tokens that it drew."""
 
@@ -85,8 +88,8 @@ class Writer:
         """Stop the engine."""
         self._engine.close()
 
-    def write(self, asked: Iterable[tuple[str, int]], num_tokens: int, key: MarkKey | None) -> list[Written]:
-        """A text for each prompt and seed, with the settings that the studio starts with."""
+    def write(self, asked: Sequence[tuple[str, int]], num_tokens: int, keys: Sequence[MarkKey | None]) -> list[Written]:
+        """A text for each prompt, seed and key, with the settings that the studio starts with."""
         tickets = [
             self._engine.submit(
                 TextRequest(prompt=prompt, net=self._name, max_tokens=num_tokens, num_logprobs=0),
@@ -95,7 +98,7 @@ class Writer:
                 user=str(number),
                 mark_key=key,
             )
-            for number, (prompt, seed) in enumerate(asked)
+            for number, ((prompt, seed), key) in enumerate(zip(asked, keys, strict=True))
         ]
         texts: list[Written] = []
         for ticket in tickets:
@@ -129,9 +132,9 @@ def edited(codec: TextCodec, ids: Sequence[int], others: Sequence[int], chance: 
     return read_again(codec, changed)
 
 
-def found_fracs(texts: Iterable[Sequence[int]], keys: Sequence[MarkKey]) -> Figures:
-    """Share of texts found at each level under keys, and of how many tests; only that number where there is none."""
-    p_values = np.array([detect(ids, key).p_value for ids in texts for key in keys])
+def found_fracs(tests: Iterable[tuple[Sequence[int], MarkKey]]) -> Figures:
+    """Share of texts found at each level, each under its key, and of how many; only that number where there is none."""
+    p_values = np.array([detect(ids, key).p_value for ids, key in tests])
     if not len(p_values):
         return {"num": 0}
     return {"num": len(p_values), **{f"{level:g}": float((p_values <= level).mean()) for level in LEVELS}}
@@ -141,32 +144,27 @@ def evaluate(folder: Path, human: Sequence[str], num_marked: int, num_unmarked: 
     """Everything that is measured on one net."""
     writer = Writer(folder, num_threads)
     try:
-        key, codec = key_number(0), writer.codec
+        codec = writer.codec
         asked = list(islice(zip(cycle(PROMPTS), range(10**6), strict=False), max(num_marked, num_unmarked)))
-        marked = writer.write(asked[:num_marked], max(LENGTHS), key)
-        plain = writer.write(asked[:num_unmarked], max(LENGTHS), None)
-        distinct = {
-            name: fmean(
-                distinct_frac([codec.decode(one.ids) for one in writer.write(alike, ALIKE_TOKENS, own)], 4)
-                for alike in ([(prompt, seed) for seed in range(NUM_ALIKE)] for prompt in PROMPTS[:NUM_ALIKE_PROMPTS])
-            )
-            for name, own in (("with", key), ("without", None))
-        }
+        # Under one key all texts follow the same coins where they come by the same words. So each has a key of its own.
+        keys = [key_number(seed) for _, seed in asked[:num_marked]]
+        marked = writer.write(asked[:num_marked], max(LENGTHS), keys)
+        plain = writer.write(asked[:num_unmarked], max(LENGTHS), [None] * num_unmarked)
+        distinct = {name: _distinct(writer, key) for name, key in (("with", keys[0]), ("without", None))}
     finally:
         writer.close()
-    wrong = [key_number(number) for number in range(1, NUM_WRONG_KEYS + 1)]
     chance, others = random.Random(0), [token_id for one in marked for token_id in one.ids]
     tpr: Figures = {"as drawn": {}, "read again": {}, "edited": {}}
     fpr: Figures = {"unmarked": {}, "human": {}}
     for length in LENGTHS:
-        whole = [one.ids[:length] for one in marked if len(one.ids) >= length]
-        tpr["as drawn"][length] = found_fracs(whole, [key])
-        tpr["read again"][length] = found_fracs((read_again(codec, ids) for ids in whole), [key])
-        tpr["edited"][length] = found_fracs((edited(codec, ids, others, chance) for ids in whole), [key])
-        drawn = [one.ids[:length] for one in plain if len(one.ids) >= length]
-        fpr["unmarked"][length] = found_fracs((read_again(codec, ids) for ids in drawn), wrong)
+        whole = [(one.ids[:length], key) for one, key in zip(marked, keys, strict=True) if len(one.ids) >= length]
+        tpr["as drawn"][length] = found_fracs(whole)
+        tpr["read again"][length] = found_fracs((read_again(codec, ids), key) for ids, key in whole)
+        tpr["edited"][length] = found_fracs((edited(codec, ids, others, chance), key) for ids, key in whole)
+        drawn = [read_again(codec, one.ids[:length]) for one in plain if len(one.ids) >= length]
+        fpr["unmarked"][length] = found_fracs(product(drawn, WRONG_KEYS))
         passages = [ids[:length] for text in human if len(ids := codec.encode(text)) >= length]
-        fpr["human"][length] = found_fracs(passages, wrong)
+        fpr["human"][length] = found_fracs(product(passages, WRONG_KEYS))
     return {
         "net": folder.name,
         "tpr": tpr,
@@ -176,6 +174,20 @@ def evaluate(folder: Path, human: Sequence[str], num_marked: int, num_unmarked: 
         "distinct_4": distinct,
         "same_tokens_frac": fmean(read_again(codec, one.ids) == one.ids for one in marked),
     }
+
+
+def _distinct(writer: Writer, key: MarkKey | None) -> float:
+    """Distinct 4-grams of texts to one prompt under one key, the mean over a few prompts."""
+    return fmean(
+        distinct_frac(
+            [
+                writer.codec.decode(text.ids)
+                for text in writer.write([(prompt, seed) for seed in range(NUM_ALIKE)], ALIKE_TOKENS, [key] * NUM_ALIKE)
+            ],
+            4,
+        )
+        for prompt in PROMPTS[:NUM_ALIKE_PROMPTS]
+    )
 
 
 def fit(marked: Sequence[Written], plain: Sequence[Written]) -> Figures:

@@ -25,8 +25,9 @@ from genworkers.marks.text_bits import (
 
 # How often a text that was never marked may be called marked.
 FALSE_POSITIVE_FRAC = 1e-4
-# With fewer scored tokens, not finding a mark says nothing: of the house net's marked texts half go unfound at 50.
-MIN_TOKENS = 100
+# With fewer scored tokens, not finding a mark says little. Of marked texts of the house net with 200 tokens 97 % are
+# found, with 100 tokens two thirds, with 50 a fifth.
+MIN_TOKENS = 170
 # Early layers decide more than late ones, which find less left to decide.
 LAYER_WEIGHTS = np.linspace(10.0, 1.0, NUM_LAYERS)
 
