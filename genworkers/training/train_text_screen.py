@@ -111,7 +111,9 @@ def pooled_states(
     windows = [text[:WINDOW_CHARS].casefold() for text in texts]
     digests = [hashlib.sha256(window.encode("utf-8", "surrogatepass")).hexdigest()[:16] for window in windows]
     cached = cache / f"screen-states-{num_layers}.pt"
-    known = torch.load(cached, weights_only=True) if cached.exists() else {"keys": [], "states": torch.empty(0)}
+    known: dict[str, Any] = {"keys": [], "states": torch.empty(0, 2 * encoder.config.width, dtype=torch.float16)}
+    if cached.exists():
+        known = torch.load(cached, weights_only=True)
     place_of = {digest: place for place, digest in enumerate(known["keys"])}
     new = {digest: window for digest, window in zip(digests, windows, strict=True) if digest not in place_of}
     if new:
@@ -121,8 +123,7 @@ def pooled_states(
             batch = [new[digest] for digest in order[begin : begin + ENCODE_BATCH]]
             found += [pooled(one).half() for one in encoder.encode(tokenizer.encode_batch(batch), num_layers)]
         place_of |= {digest: len(known["keys"]) + place for place, digest in enumerate(order)}
-        states = torch.stack(found) if not known["keys"] else torch.cat([known["states"], torch.stack(found)])
-        known = {"keys": [*known["keys"], *order], "states": states}
+        known = {"keys": [*known["keys"], *order], "states": torch.cat([known["states"], torch.stack(found)])}
         cache.mkdir(parents=True, exist_ok=True)
         torch.save(known, cached)
     kept: Tensor = known["states"][[place_of[digest] for digest in digests]]

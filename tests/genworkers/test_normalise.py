@@ -73,3 +73,27 @@ def test_accents_that_make_another_word_stay() -> None:
 
 def test_a_letter_expanding_to_many_is_no_trap() -> None:
     assert len(normalise.folded("ﷺ" * 4000)) < 4000 * 20
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        ("b&#97;d w&ouml;rd", "bad wörd"),
+        ("%62%61%64 word", "bad word"),
+        ("say YSBiYWQgd29yZA== now", "say a bad word now"),
+        ("YSBiYWQgd29yZA", "a bad word"),
+    ],
+)
+def test_what_is_written_in_codes_is_decoded_once(hidden: str, said: str) -> None:
+    assert normalise.decoded(hidden) == {said}
+
+
+@pytest.mark.parametrize("text", ["a plain sentence", "extraordinarily", "100 % sure", "Q&A", "////////////////", ""])
+def test_plain_text_has_nothing_to_decode(text: str) -> None:
+    assert normalise.decoded(text) == set()
+
+
+@given(HOSTILE)
+def test_any_text_can_be_decoded_and_turned(text: str) -> None:
+    normalise.decoded(text)
+    assert [turned[::-1] for turned in normalise.turned(text)][1] == text
