@@ -172,6 +172,7 @@ STORAGES = {
 }
 NETS_DIR = ENV.nets_dir
 SCREENS_DIR = BASE_DIR / "genworkers" / "weights" / "screens"  # not the operator's to choose: they come with the code
+AUDITS_DIR = BASE_DIR / "docs" / "experiments"  # so do the audits
 ADDED_NETS_DIR = DATA_DIR / "nets"  # written by `manage.py add_net`, as the next
 ADAPTERS_DIR = DATA_DIR / "adapters"
 AUTHORITY_DIR = DATA_DIR / "authority"

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("webapp.studio.urls")),
     path("", include("webapp.jobs.urls")),
     path("", include("webapp.gallery.urls")),
+    path("", include("webapp.catalog.urls")),
     path("", include("webapp.provenance.urls")),
     path("", include("webapp.review.urls")),
     path("", include("webapp.safety.urls")),
