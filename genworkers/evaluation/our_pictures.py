@@ -1,8 +1,9 @@
-"""Pictures of ours to measure on: every image net draws its share once, and the files stay in a folder."""
+"""Pictures to measure on, kept as files: those that our nets draw, once, and stickers of the corpus."""
 
 import json
 import lzma
 import random
+import tarfile
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ STYLES_OF_NET = {"characters": ("sprite",)}
 STICKER_STYLES = ("flat", "bold", "3d")
 SEEDS_A_PROMPT = 2  # so that there are variations of one prompt
 NUM_CHARACTERS = 1200
+STICKER_TARS = ("px256-fluent-3d.tar", "px256-fluent-flat.tar", "px128-noto.tar")
 
 
 def draw_ours(folder: Path, corpus: Path, num_threads: int = 1) -> list[Path]:
@@ -39,3 +41,17 @@ def draw_ours(folder: Path, corpus: Path, num_threads: int = 1) -> list[Path]:
             contestant.close()
         files += sorted(folder.glob(f"{net}-*.png"))
     return files
+
+
+def stickers(corpus: Path, folder: Path, num: int) -> list[Path]:
+    """Files of so many stickers of the corpus, which nobody marked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    each = -(-num // len(STICKER_TARS))
+    for name in STICKER_TARS:
+        with tarfile.open(corpus / "stickers" / name) as tar:
+            for member in tar.getmembers()[:each]:
+                data = tar.extractfile(member)
+                path = folder / f"{Path(name).stem}-{Path(member.name).name}"
+                if data is not None and not path.exists():
+                    path.write_bytes(data.read())
+    return sorted(folder.iterdir())[:num]
