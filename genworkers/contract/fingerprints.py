@@ -1,6 +1,7 @@
 """How near two fingerprints are, and from where on they are of the same thing.
 
-They are made by `genworkers/marks/fingerprint.py`; the thresholds are measured in docs/experiments/2026-11-21-picture-marks.md.
+They are made by `genworkers/marks/fingerprint.py`; the thresholds are measured in
+docs/experiments/2026-11-21-picture-marks.md.
 """
 
 PICTURE, TEXT = b"P", b"T"  # the first byte of a fingerprint

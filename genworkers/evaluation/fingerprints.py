@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from genworkers.contract.fingerprints import PICTURE, SAME, TEXT, similarity
 from genworkers.evaluation.our_pictures import draw_ours
 from genworkers.evaluation.picture_attacks import ATTACKS
 from genworkers.evaluation.picture_mark_readings import picture
-from genworkers.marks.fingerprint import PICTURE_SAME, TEXT_SAME, bands, of_picture, of_text, similarity
+from genworkers.marks.fingerprint import bands, of_picture, of_text
 
 STORIES = Path("text/instruct-stories.jsonl.xz")
 MIN_CHARACTERS = 200
@@ -59,12 +60,12 @@ def main() -> None:
     files = files[:: max(1, len(files) // options.num)][: options.num]
     own = [of_picture(picture(path)) for path in files]
     chosen = random.Random(0).sample(range(len(files)), min(options.num_attacked, len(files)))
-    print(f"Pictures, the same from {PICTURE_SAME}\n\n{head}")
+    print(f"Pictures, the same from {SAME[PICTURE]}\n\n{head}")
     chance = np.random.default_rng(0)
     for name, attack in ATTACKS.items():
         changed = [of_picture(np.ascontiguousarray(attack(picture(files[index]), chance))) for index in chosen]
-        print(_row(name, [own[index] for index in chosen], changed, PICTURE_SAME))
-    print(f"\n{_between(own, PICTURE_SAME)}\n\nTexts, the same from {TEXT_SAME}\n\n{head}")
+        print(_row(name, [own[index] for index in chosen], changed, SAME[PICTURE]))
+    print(f"\n{_between(own, SAME[PICTURE])}\n\nTexts, the same from {SAME[TEXT]}\n\n{head}")
 
     with lzma.open(options.corpus / STORIES, "rt", encoding="utf-8") as lines:
         answers = (json.loads(line)["response"] for line in lines)
@@ -77,8 +78,8 @@ def main() -> None:
     }
     edits["the first half"] = lambda text: text[: len(text) // 2]
     for name, edit in edits.items():
-        print(_row(name, own, [of_text(edit(text)) for text in texts], TEXT_SAME))
-    print(f"\n{_between(own, TEXT_SAME)}")
+        print(_row(name, own, [of_text(edit(text)) for text in texts], SAME[TEXT]))
+    print(f"\n{_between(own, SAME[TEXT])}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from webapp.provenance import forms, rates, services, verification
 @require_http_methods(["GET", "HEAD", "POST"])
 def verify(request: HttpRequest) -> HttpResponse:
     """The page with its form; a POST with what was found, which alone answers htmx."""
-    context: dict[str, object] = {"prompt_bar": None, "max_bytes": verification.MAX_BYTES}
+    context: dict[str, object] = {"prompt_bar": None, "max_mb": verification.MAX_BYTES // 10**6}
     if request.method != "POST":
         return render(request, "provenance/verify.html", context | {"form": forms.VerifyForm()})
     rates.check(request)

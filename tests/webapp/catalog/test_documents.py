@@ -40,7 +40,8 @@ HOSTILE = """\
 ```
 """
 ALLOWED = {
-    "a": {"href", "rel"}, "blockquote": set(), "br": set(), "code": set(), "div": {"class", "role", "aria-label", "tabindex"},
+    "a": {"href", "rel"}, "blockquote": set(), "br": set(), "code": set(),
+    "div": {"class", "role", "aria-label", "tabindex"},
     "em": set(), "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "h5": {"id"}, "h6": {"id"}, "hr": set(), "li": set(),
     "ol": {"start"}, "p": set(), "pre": {"class", "role", "aria-label", "tabindex"}, "strong": set(), "table": set(),
     "tbody": set(), "td": {"class"}, "th": {"class"}, "thead": set(), "tr": set(), "ul": set(),
