@@ -152,11 +152,13 @@ def test_a_wrong_question_is_named(api: Client, query: str, status: int, code: s
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_nets_are_listed_and_told(api: Client) -> None:
+def test_nets_are_listed_and_told(api: Client, nets_dir: Path) -> None:
+    (nets_dir / "mosaic" / "card.md").write_text("# Mosaic\n")
     names = [(net["name"], net["kind"]) for net in api.get("/api/v1/nets").json()["items"]]
     assert names == [("llama-tessera-text", "text"), ("mosaic", "image")]
     net = api.get("/api/v1/nets/llama-tessera-text").json()
-    assert (net["notice"], net["sha256"]) == ("Built with Llama", "c" * 64)
+    assert (net["notice"], net["sha256"], net["card"]) == ("Built with Llama", "c" * 64, "")
+    assert api.get("/api/v1/nets/mosaic").json()["card"] == "# Mosaic\n"
     assert api.get("/api/v1/nets/nowhere").status_code == 404
 
 

@@ -40,7 +40,8 @@ HOSTILE = """\
 ```
 """
 ALLOWED = {
-    "a": {"href", "rel"}, "blockquote": set(), "br": set(), "code": set(), "div": {"class", "role", "aria-label", "tabindex"},
+    "a": {"href", "rel"}, "blockquote": set(), "br": set(), "code": set(),
+    "div": {"class", "role", "aria-label", "tabindex"},
     "em": set(), "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "h5": {"id"}, "h6": {"id"}, "hr": set(), "li": set(),
     "ol": {"start"}, "p": set(), "pre": {"class", "role", "aria-label", "tabindex"}, "strong": set(), "table": set(),
     "tbody": set(), "td": {"class"}, "th": {"class"}, "thead": set(), "tr": set(), "ul": set(),
@@ -145,7 +146,10 @@ def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
     assert "�" in found.html
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "absent.md", "../secret.md", "link.md", "folder.md", "inner/card.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "absent.md", "../secret.md", "link.md", "folder.md", "inner/card.md", "nul\0.md", "a" * 5000],
+)
 def test_only_files_of_the_folder_itself_are_read(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "net"
     (folder / "inner").mkdir(parents=True)
