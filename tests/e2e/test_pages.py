@@ -14,6 +14,7 @@ def addresses(page: Page) -> list[str]:
     studio = page.url
     found = [studio, f"{studio}gallery/", f"{studio}queue/", "/accounts/", "/accounts/password/change/", "/nowhere/"]
     found += [f"{studio}review/", f"{studio}policy/", f"{studio}audit/"]
+    found += ["/nets/", "/nets/mosaic/", "/screens/text/", "/audits/", "/verify/"]
     page.goto(f"{studio}gallery/")
     for kind in ("text", "image"):
         tile = page.locator(f".tile--{kind}").first

@@ -38,13 +38,13 @@ class Document(NamedTuple):
 
 def text_of(folder: Path, name: str) -> Text | None:
     """A text file of this very folder, at most its first MAX_BYTES; None when there is none."""
-    path = (folder / name).resolve()
-    if path.parent != folder.resolve() or not path.is_file():
-        return None
     try:
+        path = (folder / name).resolve()
+        if path.parent != folder.resolve() or not path.is_file():
+            return None
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError:
+    except (OSError, ValueError):  # unreadable, or a name that no file can have
         return None
     return Text(content[:MAX_BYTES].decode("utf-8", "replace"), len(content) > MAX_BYTES)
 

@@ -154,18 +154,14 @@ def check_num_bytes(num_bytes: int, field_name: str) -> None:
     Raises:
         AppError: file_missing, file_too_large.
     """
-    if 0 < num_bytes <= MAX_BYTES:
-        return
-    code, status = ("file_too_large", 413) if num_bytes else ("file_missing", 422)
-    problem = {
-        "field": field_name,
-        "code": code,
-        "message": "it is too large" if num_bytes else "there is nothing in it",
-        "value": f"{num_bytes:,} bytes",
-        "allowed": f"1 to {MAX_BYTES:,} bytes",
-    }
+    problem = {"field": field_name, "value": f"{num_bytes:,} bytes", "allowed": f"1 to {MAX_BYTES:,} bytes"}
     message = f"{field_name} has {num_bytes:,} bytes; 1 to {MAX_BYTES:,} can be looked at."
-    raise AppError(code, status, message, problems=[problem])
+    if num_bytes == 0:
+        problem |= {"code": "file_missing", "message": "there is nothing in it"}
+        raise AppError("file_missing", 422, message, problems=[problem])
+    if num_bytes > MAX_BYTES:
+        problem |= {"code": "file_too_large", "message": "it is too large"}
+        raise AppError("file_too_large", 413, message, problems=[problem])
 
 
 def _examined(data: bytes, medium: Medium | None) -> Examination:

@@ -59,7 +59,7 @@ def _in_jpeg(jpeg: bytes, xmp: bytes) -> bytes:
 
 
 def _in_webp(webp: bytes, xmp: bytes) -> bytes:
-    if webp[:4] != b"RIFF" or webp[8:12] != b"WEBP":
+    if webp[:4] != b"RIFF" or webp[8:12] != b"WEBP" or len(webp) < 30:
         return webp
     chunks = webp[12:]
     if chunks[:4] == b"VP8X":
@@ -77,8 +77,8 @@ def _webp_head(chunks: bytes) -> bytes:
         width_less_1, height_less_1 = bits & 0x3FFF, bits >> 14 & 0x3FFF
         flags = _WEBP_HAS_XMP | (_WEBP_HAS_ALPHA if bits >> 28 & 1 else 0)
     else:
-        width_less_1 = (int.from_bytes(chunks[14:16], "little") & 0x3FFF) - 1
-        height_less_1 = (int.from_bytes(chunks[16:18], "little") & 0x3FFF) - 1
+        width_less_1 = max(0, (int.from_bytes(chunks[14:16], "little") & 0x3FFF) - 1)
+        height_less_1 = max(0, (int.from_bytes(chunks[16:18], "little") & 0x3FFF) - 1)
         flags = _WEBP_HAS_XMP
     size = width_less_1.to_bytes(3, "little") + height_less_1.to_bytes(3, "little")
     return b"VP8X" + struct.pack("<I", 10) + bytes([flags, 0, 0, 0]) + size

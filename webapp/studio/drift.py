@@ -158,7 +158,11 @@ def atlas(request: HttpRequest, net: str) -> HttpResponse:
         raise not_found("map")
     if path.stat().st_size > MAX_ATLAS_BYTES:
         raise not_found("map")
-    whole = HttpResponse(_signed_atlas(path, manifest.name, manifest.title, manifest.sha256), content_type="image/webp")
+    try:
+        data = _signed_atlas(path, manifest.name, manifest.title, manifest.sha256)
+    except ValueError as error:  # an added net brought something else than a picture
+        raise not_found("map") from error
+    whole = HttpResponse(data, content_type="image/webp")
     response = get_conditional_response(request, etag=etag, response=whole) or whole
     # The address on the page changes with the checkpoint, so a browser may keep the picture for a day.
     response["Cache-Control"] = "private, max-age=86400"

@@ -51,7 +51,8 @@ def test_an_artifact_tells_everything_that_is_known(api: Client, owner: Membersh
     assert (body["versions"], body["timings"]) == ({"torch": "2.13.0"}, {"engine_s": 1.5})
     assert (body["width_px"], body["height_px"], body["num_tokens"]) == (512, 512, None)
     assert (body["created_by"], body["workspace"]) == (owner.user.username, "studio")
-    assert body["mark"] == {"scheme": "none", "key_id": "", "payload": "", "note": "made by a test"}
+    mark = artifact.mark
+    assert body["mark"] == {"scheme": "picture.1", "key_id": mark.key_id, "payload": mark.payload, "note": ""}
     assert {verdict["stage"] for verdict in body["verdicts"]} >= {"output"}
     assert {verdict["action"] for verdict in body["verdicts"]} == {"allow"}
     original, thumbnail = sorted(body["files"], key=lambda file: str(file["role"]))
@@ -152,11 +153,13 @@ def test_a_wrong_question_is_named(api: Client, query: str, status: int, code: s
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_nets_are_listed_and_told(api: Client) -> None:
+def test_nets_are_listed_and_told(api: Client, nets_dir: Path) -> None:
+    (nets_dir / "mosaic" / "card.md").write_text("# Mosaic\n")
     names = [(net["name"], net["kind"]) for net in api.get("/api/v1/nets").json()["items"]]
     assert names == [("llama-tessera-text", "text"), ("mosaic", "image")]
     net = api.get("/api/v1/nets/llama-tessera-text").json()
-    assert (net["notice"], net["sha256"]) == ("Built with Llama", "c" * 64)
+    assert (net["notice"], net["sha256"], net["card"]) == ("Built with Llama", "c" * 64, "")
+    assert api.get("/api/v1/nets/mosaic").json()["card"] == "# Mosaic\n"
     assert api.get("/api/v1/nets/nowhere").status_code == 404
 
 

@@ -43,7 +43,8 @@ def test_every_operation_is_told_and_lists_its_problems(description: Any) -> Non
     for name, operation in operations(description).items():
         assert operation["summary"], name
         assert operation["description"], name
-        assert {"BearerKey", "Session"} == {key for entry in operation["security"] for key in entry}, name
+        if name != "verify":  # which everybody may ask
+            assert {"BearerKey", "Session"} == {key for entry in operation["security"] for key in entry}, name
         assert {"401", "403", "422"} <= operation["responses"].keys(), name
         for status, response in operation["responses"].items():
             assert response["description"], (name, status)

@@ -146,7 +146,10 @@ def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
     assert "�" in found.html
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "absent.md", "../secret.md", "link.md", "folder.md", "inner/card.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "absent.md", "../secret.md", "link.md", "folder.md", "inner/card.md", "nul\0.md", "a" * 5000],
+)
 def test_only_files_of_the_folder_itself_are_read(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "net"
     (folder / "inner").mkdir(parents=True)

@@ -12,10 +12,12 @@ from playwright.sync_api import Page, expect
 
 from genworkers.contract.image import ImageRequest, Walk
 from tests.factories import ArtifactFactory, ArtifactFileFactory, JobFactory, MembershipFactory
+from tests.webapp.provenance.samples import WEBP
 from webapp.jobs.models import Job
+from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
 
-MAP = b"RIFF....WEBPVP8 a picture"
+MAP = WEBP
 LABELS = [["apple", "car"], ["cat", "fish"]]
 WALK = {"do": "walk", "route": "between", "from_prompt": "a red apple", "to_prompt": "a blue car", "is_loop": "on"}
 
@@ -224,12 +226,18 @@ def test_a_script_gets_the_form_and_the_job_or_the_form_with_its_problems(ada: C
 
 def test_the_map_is_served_to_members_and_kept_by_their_browsers(ada: Client, drift_net: Path) -> None:
     response = ada.get("/nets/drift/map")
-    assert response.content == MAP
+    report = provenance.read(response.content, "image/webp")
+    assert (report.state, report.is_ours) == ("valid", True)
     assert response["Content-Type"] == "image/webp"
     assert "max-age" in response["Cache-Control"]
     again = ada.get("/nets/drift/map", headers={"If-None-Match": response["ETag"]})
     assert again.status_code == 304
     assert Client().get("/nets/drift/map").status_code == 302
+
+
+def test_a_map_that_is_no_picture_is_not_there(ada: Client, drift_net: Path) -> None:
+    (drift_net / "map.webp").write_bytes(b"RIFF....WEBPVP8 a picture")
+    assert ada.get("/nets/drift/map").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["../secret.webp", "/etc/passwd", "manifest.json", "gone.webp", "", "inside.webp"])
