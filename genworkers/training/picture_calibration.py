@@ -1,5 +1,7 @@
 """From logits of the picture screen to probabilities: fitted on composed pictures that the net has not learnt from."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,8 +9,9 @@ from numpy.typing import NDArray
 from genworkers.contract.safety import PictureCategory
 from genworkers.nets.picture_tagger import PictureTagger
 from genworkers.screening.calibration import Calibration, fit_isotonic
-from genworkers.training.picture_concepts import UNSURE, YES
-from genworkers.training.picture_mixing import Shelf, mixed
+from genworkers.training.judge_data import STYLES
+from genworkers.training.picture_concepts import NO, UNSURE, YES
+from genworkers.training.picture_mixing import Shelf, mixed, plain
 from genworkers.training.picture_table import PictureTable
 
 PRIOR_FRAC = 0.05  # how often each category is taken to occur, whatever the composed pictures hold
@@ -16,6 +19,9 @@ NUM_PICTURES = 6000
 BATCH = 100
 CATEGORY_CHANCE = 0.5
 MIN_CONCEPTS = 10  # of a category, for a line of its own making; with fewer it is Platt's curve
+FLAGGED_FRAC, MIN_FLAG_AT = 0.005, 0.15  # share of harmless stickers that a category may flag; never flags below
+REVIEWED_FRAC, MIN_REVIEW_AT = 0.001, 0.5
+REVIEWED: tuple[PictureCategory, ...] = ("gestures",)
 KNOTS = np.linspace(-16.0, 16.0, 65)
 NEWTON_STEPS = 50
 
@@ -48,6 +54,30 @@ def calibrate(
         num_concepts = len({table.concepts[row] for row in held_out if table.labels[row, place] == YES})
         fit = fit_isotonic if num_concepts >= MIN_CONCEPTS else fit_platt
         found[category] = with_prior(fit(own, is_positive), float(is_positive.mean()), PRIOR_FRAC)
+    return found
+
+
+def recommend(
+    net: PictureTagger, calibrations: Mapping[PictureCategory, Calibration], table: PictureTable
+) -> dict[PictureCategory, dict[str, float | None]]:
+    """Thresholds for a general studio: flagged is what few harmless held-out stickers reach, reviewed what fewer do.
+
+    Most of this is no crime on a sticker, so only REVIEWED categories are ever held, and nothing is blocked.
+    """
+    rows = [row for row in table.rows(held_out_concepts=True, held_out_sources=False) if table.sources[row] in STYLES]
+    things = plain(table, rows)
+    net.eval()
+    with torch.inference_mode():
+        logits = torch.cat([net(part) for part in things.pictures.split(BATCH)]).numpy().astype(np.float64)
+    found: dict[PictureCategory, dict[str, float | None]] = {}
+    for place, category in enumerate(net.config.categories):
+        harmless = calibrations[category](logits[things.labels[:, place].numpy() == NO, place])
+        flag_at, review_at = (
+            round(float(np.clip(np.quantile(harmless, 1.0 - frac), lowest, 0.95)), 2)
+            for frac, lowest in ((FLAGGED_FRAC, MIN_FLAG_AT), (REVIEWED_FRAC, MIN_REVIEW_AT))
+        )
+        is_reviewed = category in REVIEWED
+        found[category] = {"flag_at": flag_at, "review_at": review_at if is_reviewed else None, "block_at": None}
     return found
 
 

@@ -13,16 +13,7 @@ from genworkers.screening.calibration import Calibration
 from genworkers.screening.picture_screen import CALIBRATION_PART
 from genworkers.training.picture_table import HELD_OUT_SOURCES
 
-# What a general studio may begin with. Most of this is no crime on a sticker: it is flagged, and a policy may tighten.
-THRESHOLDS: dict[PictureCategory, dict[str, float | None]] = {
-    "weapons": {"flag_at": 0.5, "review_at": None, "block_at": None},
-    "gestures": {"flag_at": 0.3, "review_at": 0.7, "block_at": None},
-    "alcohol-tobacco": {"flag_at": 0.5, "review_at": None, "block_at": None},
-    "gambling": {"flag_at": 0.5, "review_at": None, "block_at": None},
-    "death": {"flag_at": 0.5, "review_at": None, "block_at": None},
-    "medical": {"flag_at": 0.5, "review_at": None, "block_at": None},
-    "religion": {"flag_at": 0.5, "review_at": None, "block_at": None},
-}
+Thresholds = Mapping[PictureCategory, Mapping[str, float | None]]
 LICENCES = [
     "Fluent Emoji (flat, colour, high contrast, 3D): MIT, Copyright (c) Microsoft Corporation",
     "Noto Emoji and Blob Emoji: Apache-2.0, Copyright Google LLC",
@@ -37,8 +28,12 @@ LICENCES = [
     "attributions.md of the net `characters`",
 ]
 LIMITS = [
+<<<<<<< HEAD
     "It knows drawings. Of photographs it has seen small grey ones of clothes only; what it says of others is not "
     "known.",
+=======
+    "It knows drawings. Of photographs it has seen small grey ones of clothes only; of others nothing is known.",
+>>>>>>> picturescreen
     "No head for nudity and none for nations: the corpus has no naked people and no flags. They are not among the "
     "scores, which is not the same as a score of 0.",
     "gestures is one gesture, the middle finger, in nine drawings. What is rude in other places (OK hand, horns, "
@@ -50,11 +45,16 @@ LIMITS = [
 
 
 def write_screen(
-    folder: Path, net: PictureTagger, calibrations: Mapping[PictureCategory, Calibration], training: dict[str, Any]
+    folder: Path,
+    net: PictureTagger,
+    calibrations: Mapping[PictureCategory, Calibration],
+    thresholds: Thresholds,
+    training: dict[str, Any],
 ) -> None:
     """Write the folder.
 
     Args:
+        thresholds: recommended `flag_at`, `review_at` and `block_at` of each category, None for never.
         training: what is known of the run, for the manifest.
     """
     content = {name: asdict(calibration) for name, calibration in calibrations.items()}
@@ -65,7 +65,7 @@ def write_screen(
         title="Picture screen",
         config={
             "net": asdict(net.config),
-            "thresholds": {category: THRESHOLDS[category] for category in net.config.categories},
+            "thresholds": dict(thresholds),
         },
         licences=LICENCES,
         training=training | {"held_out_sources": sorted(HELD_OUT_SOURCES)},
@@ -76,13 +76,13 @@ def write_screen(
         facts,
         weights={NET_PART: net.state_dict()},
         other_parts={CALIBRATION_PART: ("calibration.json", (json.dumps(content) + "\n").encode())},
-        card=_card(net, facts),
+        card=_card(net, facts, thresholds),
     )
 
 
-def _card(net: PictureTagger, facts: CheckpointFacts) -> str:
+def _card(net: PictureTagger, facts: CheckpointFacts, thresholds: Thresholds) -> str:
     rows = [
-        f"| {category} | " + " | ".join("never" if one is None else str(one) for one in THRESHOLDS[category].values())
+        f"| {category} | " + " | ".join("never" if one is None else str(one) for one in thresholds[category].values())
         for category in net.config.categories
     ]
     return "\n".join(
@@ -93,7 +93,8 @@ def _card(net: PictureTagger, facts: CheckpointFacts) -> str:
             f"{len(net.config.categories)} categories: {', '.join(net.config.categories)}. A small residual net over "
             "64 x 64 px, trained from nothing on composed pictures of the stickers and icons below; it shares no "
             "weights with the nets that draw or with those that judge them in evaluations. Probabilities are "
-            "calibrated for pictures of which each category is in one of twenty.",
+            "calibrated for pictures of which each category is in one of twenty. The thresholds are where one in two "
+            "hundred harmless stickers of held-out concepts is flagged.",
             "",
             "| category | flag at | review at | block at |",
             "|---|---|---|---|",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from genworkers.codecs.wordpiece import WordPiece
 from genworkers.nets.encoder import load_minilm, minilm_folder
 from genworkers.nets.picture_tagger import PictureTagger, PictureTaggerConfig
-from genworkers.training.picture_calibration import calibrate
+from genworkers.training.picture_calibration import calibrate, recommend
 from genworkers.training.picture_concepts import KNOWN, UNSURE, YES
 from genworkers.training.picture_mixing import SEVERAL, Mixed, Shelf, mixed
 from genworkers.training.picture_screen_folder import write_screen
@@ -170,7 +170,8 @@ def main() -> None:
         peak=options.peak,
     )
     training = {"num_steps": num_steps, "budget_min": options.budget_min, "batch": BATCH, "rows": len(trained)}
-    write_screen(options.out, net, calibrate(net, table), training)
+    calibrations = calibrate(net, table)
+    write_screen(options.out, net, calibrations, recommend(net, calibrations, table), training)
 
 
 if __name__ == "__main__":

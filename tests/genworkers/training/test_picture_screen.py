@@ -13,7 +13,7 @@ from genworkers.evaluation.screen_measures import average_precision, bootstrappe
 from genworkers.nets.picture_tagger import PictureTagger, PictureTaggerConfig
 from genworkers.screening.calibration import fit_isotonic
 from genworkers.screening.picture_screen import load_picture_screen
-from genworkers.training.picture_calibration import calibrate, fit_platt, with_prior
+from genworkers.training.picture_calibration import calibrate, fit_platt, recommend, with_prior
 from genworkers.training.picture_concepts import (
     KNOWN,
     NO,
@@ -26,7 +26,7 @@ from genworkers.training.picture_concepts import (
     sticker_labels,
 )
 from genworkers.training.picture_mixing import SEVERAL, Shelf, mixed, plain
-from genworkers.training.picture_screen_folder import THRESHOLDS, write_screen
+from genworkers.training.picture_screen_folder import write_screen
 from genworkers.training.picture_table import PictureTable, tabulate
 from genworkers.training.train_picture_screen import NOT_NAMED, Names, Pupil, fixed_loss_of, loss_of, masked_loss
 
@@ -56,7 +56,7 @@ def tiny() -> PictureTable:
 
 
 def test_every_category_that_is_known_is_listed_once_and_no_sticker_is_sure_and_unsure() -> None:
-    assert set(STICKERS) == set(UNSURE_STICKERS) == set(THRESHOLDS) == set(KNOWN)
+    assert set(STICKERS) == set(UNSURE_STICKERS) == set(KNOWN)
     assert all(not STICKERS[category].keys() & UNSURE_STICKERS[category].keys() for category in KNOWN)
 
 
@@ -136,7 +136,8 @@ def test_a_few_steps_lower_the_loss_and_the_folder_can_be_screened_with(tiny: Pi
     net.eval()
     assert float(fixed(generator).detach()) < 0.8 * before
 
-    write_screen(tmp_path / "picture", net, calibrate(net, tiny, 800), {"num_steps": 25})
+    calibrations = calibrate(net, tiny, 800)
+    write_screen(tmp_path / "picture", net, calibrations, recommend(net, calibrations, tiny), {"num_steps": 25})
     screen = load_picture_screen(tmp_path / "picture")
     assert screen.categories == KNOWN
     assert screen.thresholds["gestures"]["review_at"] is not None
