@@ -28,12 +28,7 @@ LICENCES = [
     "attributions.md of the net `characters`",
 ]
 LIMITS = [
-<<<<<<< HEAD
-    "It knows drawings. Of photographs it has seen small grey ones of clothes only; what it says of others is not "
-    "known.",
-=======
     "It knows drawings. Of photographs it has seen small grey ones of clothes only; of others nothing is known.",
->>>>>>> picturescreen
     "No head for nudity and none for nations: the corpus has no naked people and no flags. They are not among the "
     "scores, which is not the same as a score of 0.",
     "gestures is one gesture, the middle finger, in nine drawings. What is rude in other places (OK hand, horns, "
