@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from genworkers.marks.keys import MarkKey
-from genworkers.marks.text_bits import NUM_LAYERS, Coins, Place, Words
+from genworkers.marks.text_bits import NUM_LAYERS, Coins, Place, Trail, Words
 from genworkers.sampling.draws import Weights
-from genworkers.sampling.logits import Choice, Row, Sampling, choose_tokens
+from genworkers.sampling.logits import Choice, Row, Sampling, choose_tokens, uniform_at
 from genworkers.sampling.tournament import MOST_CANDIDATES, mark, tournament
 from tests.genworkers.sampling.test_logits import batches
 
@@ -144,6 +145,37 @@ def test_every_way_to_draw_is_marked_and_over_contexts_undistorted(sampling: Sam
     heads = [COINS.words(contexts, np.array(one, np.uint32)) & 1 for one in (plain, marked)]
     assert heads[0].mean() == pytest.approx(0.5, abs=0.04)
     assert heads[1].mean() > 0.6
+
+
+@pytest.mark.slow
+def test_whole_texts_are_as_likely_with_the_mark_as_without() -> None:
+    num_texts, num_tokens = 1000, 50
+    table = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32) * 3)
+    logprobs = table.log_softmax(dim=1).numpy()  # of a token after the one before it
+
+    def nats_of_texts(keys: list[MarkKey] | None) -> NDArray[np.float64]:
+        trails = [Trail(key, n) for n, key in enumerate(keys or [])]
+        seeds = range(len(trails) and num_texts, (len(trails) and num_texts) + num_texts)
+        last, nats = np.zeros(num_texts, np.int64), np.zeros(num_texts)
+        for position in range(num_tokens):
+            places = [trail.place for trail in trails] or [None] * num_texts
+            rows = [
+                Row(Sampling(0.8, 20, 0.95), uniform_at(seed, position), place=place)
+                for seed, place in zip(seeds, places, strict=True)
+            ]
+            choices = choose_tokens(table[torch.from_numpy(last)], rows)
+            drawn = np.array([choice.token_id for choice in choices if isinstance(choice, Choice)])
+            nats -= logprobs[last, drawn] / num_tokens
+            last = drawn
+            for trail, token_id in zip(trails, drawn.tolist(), strict=False):
+                trail.add(token_id)
+        return nats
+
+    plain = nats_of_texts(None)
+    marked = nats_of_texts([MarkKey(str(n), n.to_bytes(32, "little")) for n in range(num_texts)])
+    error = math.sqrt((plain.var() + marked.var()) / num_texts)
+    assert error < 0.01
+    assert abs(plain.mean() - marked.mean()) < 4 * error
 
 
 def test_a_grammar_bounds_what_is_marked() -> None:
