@@ -46,8 +46,9 @@ format: dev ## put every file into the one format
 tree: dev ## redraw the tree in docs/ARCHITECTURE.md
 	@$(VENV)/python -m scripts.tree
 
-bench: dev ## measure text jobs from a client's side, and the image engine
+bench: dev ## measure text jobs from a client's side, the text mark, and the image engine
 	@$(VENV)/python -m benchmarks.bench_jobs
+	@$(VENV)/python -m benchmarks.bench_text_mark
 	@$(VENV)/python -m benchmarks.bench_image
 
 bench-text: dev ## measure the text engine beside transformers and llama.cpp, which is compiled first (minutes)

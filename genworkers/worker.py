@@ -1,4 +1,4 @@
-"""`celery -A genworkers.worker worker -Q text` (or image): sets Django up, loads the nets of its queues, runs tasks."""
+"""`celery -A genworkers.worker worker -Q text` (image, check): sets Django up, loads its queues' nets, runs tasks."""
 
 import os
 from typing import Any
@@ -17,20 +17,25 @@ from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.contract.base import KINDS  # noqa: E402
 from genworkers.contract.names import QUEUE_OF_KIND  # noqa: E402
 from genworkers.engine.errors import EngineError  # noqa: E402
-from genworkers.tasks import engines, image, leases, text  # noqa: E402
+from genworkers.tasks import checks, engines, image, leases, screens, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
 
 log = structlog.get_logger(__name__)
 
-__all__ = ["app", "image", "text"]
+__all__ = ["app", "checks", "image", "text"]
 
 
 @celeryd_after_setup.connect
 def load_engines(instance: Any, **_: Any) -> None:
-    """Load the nets before the first task is taken; a worker without one waits idle, so the site stays up."""
+    """Load screens and nets before the first task is taken; a worker without a net waits idle, so the site stays up."""
     torch.set_num_threads(settings.ENGINE_THREADS)
+    queues = instance.app.amqp.queues.consume_from
+    try:
+        screens.loaded()
+    except (CheckpointError, FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"A screen cannot be loaded: {error}") from error
     for kind in KINDS:
-        if QUEUE_OF_KIND[kind] not in instance.app.amqp.queues.consume_from:
+        if QUEUE_OF_KIND[kind] not in queues:
             continue
         try:
             names = engines.load(kind)

@@ -103,6 +103,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database, where what tests wrote into the audit log may go again: SQLite is emptied by DELETE."""
+    from django.db import connection  # noqa: PLC0415 (Django is not yet up on import)
+
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER IF EXISTS audit_entry_is_not_deleted")
+
+
+@pytest.fixture(scope="session")
 def redis_url() -> str:
     """Where the tests' own Redis answers."""
     return os.environ["TESSERA_REDIS_URL"]
@@ -115,6 +125,14 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     yield client
     client.flushdb()
     client.close()
+
+
+@pytest.fixture
+def steady_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default policy with the numbers of tests/steady_policy.py."""
+    from tests.steady_policy import STEADY  # noqa: PLC0415 (Django is not yet up on import)
+
+    monkeypatch.setattr("webapp.safety.policy.DEFAULT", STEADY)
 
 
 @pytest.fixture
@@ -145,7 +163,7 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything that `make up` starts, once for all tests that ask: web, both workers, beat, Redis."""
+    """Everything that `make up` starts, once for all tests that ask: web, the workers, beat, Redis."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     yield stack
     stack.stop()

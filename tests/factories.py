@@ -187,6 +187,7 @@ class MarkRecordFactory(DjangoModelFactory[MarkRecord]):
 
     artifact = SubFactory(ArtifactFactory, mark=None)
     scheme = "none"
+    note = "made by a test"
 
 
 class VerdictFactory(DjangoModelFactory[Verdict]):

@@ -33,6 +33,24 @@ class Environment(BaseSettings):
     )
     debug: bool = Field(False, description="Detailed error pages; never in production.")
     secret_key: str = Field("", description="Signs sessions; empty makes one and keeps it in the data directory.")
+    mark_secret: str = Field(
+        "",
+        description="Makes the keys of the marks; empty makes one and keeps it in the data directory. Never lose it.",
+    )
+    signing_chain: Path | None = Field(
+        None, description="PEM file: your C2PA certificate, then those above it; empty signs with the studio's own."
+    )
+    signing_key: Path | None = Field(None, description="PEM file with the private key of that certificate.")
+    timestamp_url: str = Field("", description="A time-stamping authority (RFC 3161) for signatures; empty asks none.")
+    public_trust: Path | None = Field(
+        None, description="PEM file of the roots that count as publicly trusted, such as the C2PA trust list."
+    )
+    num_proxies: int = Field(
+        0, ge=0, le=10, description="Proxies in front of the site, whose X-Forwarded-For is believed."
+    )
+    verify_rate: str = Field(
+        "30/m", pattern=r"^[1-9]\d*/[smhd]$", description="How often one address may ask the verify page."
+    )
     database_url: str = Field("", description="postgresql://...; empty means SQLite in the data directory.")
     redis_url: str = Field("", description="redis://...; empty means the embedded server.")
     nets_dir: Path = Field(BASE_DIR / "genworkers" / "weights", description="One folder per net.")
@@ -63,6 +81,16 @@ class Environment(BaseSettings):
         le=10_000_000,
         description="What pictures of running jobs may take beside the nets, in MiB; 0: an eighth of the memory.",
     )
+    watts_per_core: float = Field(
+        4.0,
+        ge=0.0,
+        le=1000.0,
+        description="Power of a busy processor thread, where no counter of the machine can be read.",
+    )
+    grid_g_per_kwh: float = Field(
+        480.0, ge=0.0, le=5000.0, description="Grams of CO2 for a kilowatt-hour of your electricity; 0 shows none."
+    )
+    grid_name: str = Field("world average of 2023, Ember", description="Where that number is from.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
 
 

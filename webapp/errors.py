@@ -134,6 +134,8 @@ def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any
     while path and path[0] in (*_REQUEST_OF_KIND, *_SOURCES):
         path = path[1:]
     code, value, message = found["type"], found["input"], found["msg"].removeprefix("Value error, ")
+    if code == "literal_error" and path[-1:] == ["[key]"]:  # there is no such key, and it is the field's own name
+        path = path[:-1]
     context = found.get("ctx", {})
     words = allowed.get(".".join(path)) or allowed.get(path[0] if path else "", "")
     if code.startswith("union_tag"):
@@ -141,7 +143,7 @@ def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any
         words, message = " or ".join(_REQUEST_OF_KIND), "say what to make"
     elif code == "extra_forbidden":
         code, message = "unknown_field", "there is no such field"
-        words = f"one of {', '.join(allowed)}" if allowed else ""
+        words = f"one of {', '.join(allowed)}" if allowed else "only the fields of the description"
     elif code == "model_attributes_type":
         words, message = "one JSON object", "this is no JSON object"
     elif code == "missing":

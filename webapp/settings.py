@@ -18,20 +18,22 @@ DATA_DIR: Path = ENV.data_dir.resolve()
 BASE_URL = ENV.base_url.rstrip("/") or f"http://{ENV.host}:{ENV.port}"
 
 
-def _secret_key() -> str:
-    """The configured key, or one of this data directory's own, made once whoever comes first."""
-    path = DATA_DIR / "secret_key"
-    if not ENV.secret_key and not path.exists():
+def _own_secret(name: str) -> str:
+    """A secret of this data directory, made once whoever comes first."""
+    path = DATA_DIR / name
+    if not path.exists():
         DATA_DIR.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as draft:  # mode 0600
             draft.write(secrets.token_urlsafe(50))
             draft.flush()
             with contextlib.suppress(FileExistsError):
                 os.link(draft.name, path)
-    return ENV.secret_key or path.read_text()
+    return path.read_text()
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = ENV.secret_key or _own_secret("secret_key")
+# The keys of all marks are made from it: who has it can find and forge them, and without it none is ever found again.
+MARK_SECRET = ENV.mark_secret or _own_secret("mark_secret")
 DEBUG = ENV.debug
 ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",") if host.strip()]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
@@ -54,6 +56,7 @@ INSTALLED_APPS = [
     "webapp.gallery",
     "webapp.catalog",
     "webapp.jobs",
+    "webapp.review",
     "webapp.studio",
     "webapp.api",
     "genworkers.tasks",  # for its management commands, which alone load nets
@@ -115,6 +118,12 @@ CHANNEL_LAYERS = {
     }
 }
 
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # Shared by all web processes: who asked how often.
+    "rates": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "rates"},
+}
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
@@ -162,9 +171,16 @@ STORAGES = {
     },
 }
 NETS_DIR = ENV.nets_dir
+SCREENS_DIR = BASE_DIR / "genworkers" / "weights" / "screens"  # not the operator's to choose: they come with the code
+AUDITS_DIR = BASE_DIR / "docs" / "experiments"  # so do the audits
 ADDED_NETS_DIR = DATA_DIR / "nets"  # written by `manage.py add_net`, as the next
 ADAPTERS_DIR = DATA_DIR / "adapters"
 AUTHORITY_DIR = DATA_DIR / "authority"
+SIGNING_CHAIN_FILE, SIGNING_KEY_FILE = ENV.signing_chain, ENV.signing_key
+TIMESTAMP_URL = ENV.timestamp_url
+PUBLIC_TRUST_FILE = ENV.public_trust
+VERIFY_RATE = ENV.verify_rate
+NINJA_NUM_PROXIES = ENV.num_proxies
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -183,6 +199,9 @@ IMAGE_THREADS = ENV.threads or min(4, os.cpu_count() or 1)
 IMAGE_MEMORY_BYTES = ENV.image_memory_mb * 2**20 or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
 TEXT_MEMORY_BYTES = int(ENV.text_memory_gb * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 TEXT_PRECISION = ENV.text_precision
+WATTS_PER_CORE = ENV.watts_per_core
+# Ember, "Global Electricity Review 2024": 480 g of CO2 equivalents a kWh in 2023, with all that belongs to it.
+GRID_G_PER_KWH, GRID_NAME = ENV.grid_g_per_kwh, ENV.grid_name
 
 # Celery's defaults lose work: ack on receipt, prefetch of four, results kept. See docs/ARCHITECTURE.md.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -19,7 +19,7 @@ class NetManifest(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: str
+    name: str = Field(pattern=r"^[^/.][^/]*$")  # it stands in addresses, where a slash would end it
     kind: Kind
     family: str
     title: str

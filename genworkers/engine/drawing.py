@@ -1,4 +1,4 @@
-"""What drawing one text's tokens takes: how, from which seed, which tokens were seen, what a schema still allows."""
+"""What drawing one text's tokens takes: how, from which seed, what was seen, what a schema allows, whose mark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from genworkers.contract.events import TokenLogprob
 from genworkers.contract.text import TextRequest, token_text
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextSequence
+from genworkers.marks.keys import MarkKey
+from genworkers.marks.text_bits import Trail
 from genworkers.sampling.logits import Choice, DrawError, Row, Sampling, choose_tokens, uniform_at
 from genworkers.sampling.penalties import SeenTokens
 
@@ -24,6 +26,7 @@ class Drawing:
         seed: with the position it decides each draw.
         seen: tokens so far; None where no penalty asks for them.
         grammar: None where the text is free.
+        trail: by whose coins the next tokens are drawn; None where the text is not marked.
     """
 
     codec: TextCodec
@@ -31,6 +34,7 @@ class Drawing:
     seed: int
     seen: SeenTokens | None
     grammar: GrammarState | None
+    trail: Trail | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -44,7 +48,8 @@ class Drawing:
             SchemaError: the schema became too complex to follow.
         """
         mask = None if self.grammar is None else self.grammar.mask(num_left)
-        return Row(self.sampling, uniform_at(self.seed, position), self.seen, mask)
+        place = None if self.trail is None else self.trail.place
+        return Row(self.sampling, uniform_at(self.seed, position), self.seen, mask, place)
 
     def accept(self, token_id: int) -> None:
         """Go on by a token that was drawn.
@@ -54,6 +59,8 @@ class Drawing:
         """
         if self.seen is not None:
             self.seen.add(token_id)
+        if self.trail is not None:
+            self.trail.add(token_id)
         if self.grammar is not None:
             self.grammar.accept(token_id)
 
@@ -71,11 +78,14 @@ class Drawing:
         return token_text(self.codec.bytes_of(token_id))
 
 
-def drawing_for(request: TextRequest, seed: int, ids: Sequence[int], codec: TextCodec) -> Drawing:
+def drawing_for(
+    request: TextRequest, seed: int, ids: Sequence[int], codec: TextCodec, mark_key: MarkKey | None = None
+) -> Drawing:
     """How a request's tokens are drawn.
 
     Args:
         ids: its prompt as the net reads it.
+        mark_key: marks the text; None leaves it unmarked.
 
     Raises:
         EngineError: `logit_bias_unknown` or `schema_unsupported`.
@@ -105,7 +115,7 @@ def drawing_for(request: TextRequest, seed: int, ids: Sequence[int], codec: Text
         except SchemaError as error:
             raise _schema_error(error) from error
     seen = SeenTokens(ids) if sampling.has_penalties else None
-    return Drawing(codec, sampling, seed, seen, grammar)
+    return Drawing(codec, sampling, seed, seen, grammar, None if mark_key is None else Trail(mark_key, seed))
 
 
 def draw_tokens(logits: Tensor, sequences: Sequence[TextSequence[Drawing]]) -> list[Choice | EngineError]:

@@ -15,6 +15,7 @@ import torch
 
 from genworkers.codecs.image_bytes import Pixels, lay_on, shrink
 from genworkers.contract.image import Explanation, ImageRequest, Unlikeness
+from genworkers.engine.energy import Meter, Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_memory import job_bytes, too_large
 from genworkers.engine.image_turns import ImageJob, Turn, Turns
@@ -81,6 +82,7 @@ class ImageEngine:
         memory_bytes: what the pictures of all running jobs together may take; a job waits until they leave it enough.
             0 sets no limit.
         judges: by the name of a net, what says how unlike anything known its pictures are.
+        meter: what work costs; each thread's is put down to the jobs that it works for.
     """
 
     def __init__(
@@ -90,9 +92,11 @@ class ImageEngine:
         num_threads: int = 1,
         memory_bytes: int = 0,
         judges: Mapping[str, Callable[[Pixels], Unlikeness]] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._painters = dict(painters)
         self._judges = dict(judges or {})
+        self._meter = meter or Meter()
         self._memory_bytes = memory_bytes
         self._turns = Turns(
             memory_bytes, EngineError("engine_closed", "The image engine has not been started.", may_retry=True)
@@ -165,13 +169,15 @@ class ImageEngine:
 
     def _serve(self) -> None:
         torch.set_num_threads(1)  # one picture, one thread: see the class
+        watch = self._meter.watch(time.thread_time)
         try:
             while turns := self._turns.take():
+                watch.lap()  # what waiting took is nobody's
                 job, picture = turns[0]
                 if picture is None:
-                    self._begin(job)
+                    self._begin(job, watch)
                 else:
-                    self._advance(turns)
+                    self._advance(turns, watch)
         except Exception as error:  # whatever broke must reach every waiter
             logger.exception("the image engine died")
             self._turns.stop(
@@ -182,7 +188,7 @@ class ImageEngine:
                 )
             )
 
-    def _begin(self, job: ImageJob) -> None:
+    def _begin(self, job: ImageJob, watch: Watch) -> None:
         try:
             pictures = job.painter.begin(job.request, job.seed, job.inputs)
         except EngineError as error:
@@ -191,10 +197,11 @@ class ImageEngine:
         except (MemoryError, RuntimeError) as error:
             self._fail_out_of_memory(job, error)
             return
+        job.ticket.spend(watch.lap())
         job.num_open = len(pictures)
         self._turns.put_back([(job, picture) for picture in pictures], is_first=job.request.is_draft)
 
-    def _advance(self, turns: list[Turn]) -> None:
+    def _advance(self, turns: list[Turn], watch: Watch) -> None:
         pictures = [picture for _, picture in turns]
         began = time.monotonic()
         try:
@@ -205,21 +212,28 @@ class ImageEngine:
             self._fail_out_of_memory(turns[-1][0], error)
             return
         took_s = (time.monotonic() - began) / len(turns)
+        share_j = watch.lap() / len(turns)
         for job, picture in turns:
             if picture is not None:
                 picture.stepped_s += took_s
+                job.ticket.spend(share_j)
                 try:
-                    self._report(job, picture)
+                    self._report(job, picture, watch)
                 except (MemoryError, RuntimeError) as error:
                     self._fail_out_of_memory(job, error)
 
-    def _report(self, job: ImageJob, picture: Picture) -> None:
+    def _report(self, job: ImageJob, picture: Picture, watch: Watch) -> None:
         """Hand on what a step has changed; a finished picture is developed first, since its preview comes of it."""
         if not picture.is_finished:
             self._put_step(job, picture, _preview(job.painter, picture))
+            job.ticket.spend(watch.lap())
             self._turns.put_back([(job, picture)])
             return
-        frames: Sequence[Pixels] = job.painter.develop(picture)
+        frames: Sequence[Pixels] | None = job.painter.develop(picture)
+        if frames is None:
+            job.ticket.spend(watch.lap())
+            self._turns.put_back([(job, picture)])
+            return
         if job.request.walk is not None:
             self._put_step(job, picture, job.painter.preview(picture))
             job.ticket.put(WalkResult(picture.seed, frames))
@@ -229,6 +243,7 @@ class ImageEngine:
             judge = None if job.request.is_draft else self._judges.get(job.request.net)
             unlikeness = None if judge is None else judge(frames[0])
             job.ticket.put(ImageResult(picture.index, picture.seed, pixels, picture.explanation, unlikeness))
+        job.ticket.spend(watch.lap())
         self._turns.end_picture(job)
 
     def _put_step(self, job: ImageJob, picture: Picture, preview: Pixels | None) -> None:

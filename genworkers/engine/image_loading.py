@@ -19,6 +19,7 @@ from genworkers.contract.image import Unlikeness
 from genworkers.contract.manifests import NetManifest
 from genworkers.engine.canvas import Canvas, PictureTokenizer
 from genworkers.engine.drift import DriftPainter
+from genworkers.engine.energy import Meter
 from genworkers.engine.image_engine import ImageEngine
 from genworkers.engine.mosaic import MosaicPainter, Sampling
 from genworkers.engine.painter import Painter
@@ -35,12 +36,14 @@ GPU_LANES = 8
 FAMILIES = ("mosaic", "spark", "drift")
 
 
-def load_image_engine(folders: Mapping[str, Path], *, num_threads: int = 1, memory_bytes: int = 0) -> ImageEngine:
+def load_image_engine(
+    folders: Mapping[str, Path], *, num_threads: int = 1, memory_bytes: int = 0, meter: Meter | None = None
+) -> ImageEngine:
     """Load image nets and the text encoder; the engine still has to be started.
 
     Args:
         folders: of the checkpoints, by the name of their net.
-        num_threads, memory_bytes: as ImageEngine; on a GPU one thread serves it.
+        num_threads, memory_bytes, meter: as ImageEngine; on a GPU one thread serves it.
 
     Raises:
         CheckpointError: a checkpoint or the text encoder's weights are missing or not what they should be.
@@ -77,7 +80,7 @@ def load_image_engine(folders: Mapping[str, Path], *, num_threads: int = 1, memo
             judges |= dict.fromkeys(judged, partial(_judge, drift, name))
     if device.type == "cuda":
         num_threads = 1
-    return ImageEngine(painters, num_threads=num_threads, memory_bytes=memory_bytes, judges=judges)
+    return ImageEngine(painters, num_threads=num_threads, memory_bytes=memory_bytes, judges=judges, meter=meter)
 
 
 def load_canvas(folder: Path) -> Canvas:

@@ -48,7 +48,6 @@ class MosaicPicture(Picture):
         num_to_decide: how many were undecided at first.
         heed: (N, caption_tokens) float32: how much each tile read each caption token when it was decided.
         inputs: the start picture and the mask that the result is laid into.
-        painted: once it is finished, premultiplied.
         num_redraws: how often it came out as nothing and was begun again.
     """
 
@@ -59,7 +58,6 @@ class MosaicPicture(Picture):
     num_to_decide: int
     heed: Tensor
     inputs: Inputs
-    painted: Floats | None = None
     num_redraws: int = 0
 
     @property
@@ -174,21 +172,6 @@ class MosaicPainter:
                     self._decide(picture, logits[2 * row], logits[2 * row + 1], heed[2 * row])
         for picture in pictures:
             picture.step += 1
-            if picture.is_finished:
-                self._look_at(picture)
-
-    def _look_at(self, picture: MosaicPicture) -> None:
-        """Paint a finished picture; if it began with nothing and shows nothing, let it begin again."""
-        picture.painted = self._canvas.paint(picture.codes)
-        coverage = float((picture.painted[..., 3] > 0.5).mean())
-        if (
-            picture.inputs.start is None
-            and coverage < LEAST_COVERAGE
-            and picture.num_redraws < self._sampling.max_redraws
-        ):
-            picture.num_redraws += 1
-            picture.step = 0
-            picture.is_masked = torch.ones_like(picture.is_masked)
 
     def _guess(self, padded: list[MosaicPicture]) -> tuple[Tensor, Tensor]:
         """Logits (2 * lanes, N, K) with the prompt, without, with, ... and what each tile heeded, on the CPU."""
@@ -229,11 +212,19 @@ class MosaicPainter:
         shown: Floats = painted * np.kron(is_decided, np.ones((tile_px, tile_px), np.float32))[..., None]
         return self._canvas.thumbnail(shown)
 
-    def develop(self, picture: MosaicPicture) -> list[Pixels]:
-        """The finished picture, laid into the start picture where there is a mask."""
-        if picture.painted is None:
-            raise ValueError(f"picture {picture.index} is not finished")
-        enlarged = self._canvas.enlarge(picture.painted, picture.request)
+    def develop(self, picture: MosaicPicture) -> list[Pixels] | None:
+        """The finished picture, laid into the start picture where there is a mask.
+
+        One that began with nothing and shows nothing begins again, `max_redraws` times at most.
+        """
+        painted = self._canvas.paint(picture.codes)
+        is_nothing = float((painted[..., 3] > 0.5).mean()) < LEAST_COVERAGE
+        if picture.inputs.start is None and is_nothing and picture.num_redraws < self._sampling.max_redraws:
+            picture.num_redraws += 1
+            picture.step = 0
+            picture.is_masked = torch.ones_like(picture.is_masked)
+            return None
+        enlarged = self._canvas.enlarge(painted, picture.request)
         start, mask = picture.inputs.start, picture.inputs.mask
         if start is None or mask is None:
             return [enlarged]

@@ -109,8 +109,10 @@ class Painter(Protocol[PictureT]):
     def preview(self, picture: PictureT) -> Pixels:
         """What there is so far, (PREVIEW_PX, PREVIEW_PX, 4); undecided tiles are transparent."""
 
-    def develop(self, picture: PictureT) -> Sequence[Pixels]:
+    def develop(self, picture: PictureT) -> Sequence[Pixels] | None:
         """A finished picture at the size that was asked for, alone in a list; of a walk all frames, made when read.
+
+        None for one that came out as nothing and has begun again: it wants more steps.
 
         The engine lays them on the request's background afterwards. A draft (`request.is_draft`) stays as small as the
         net paints it.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genworkers.engine.drawing import Drawing, accept, draw_tokens
+from genworkers.engine.energy import Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loaded_nets import ServedNet
 from genworkers.engine.sequence import TextSequence
@@ -36,8 +37,11 @@ def drop_stopped(net: ServedNet, *, with_waiting: bool) -> int:
     return num_ended
 
 
-def run_step(net: ServedNet) -> int:
+def run_step(net: ServedNet, watch: Watch) -> int:
     """Read and write once for everybody whose turn it is.
+
+    Args:
+        watch: tells what was spent since the last step, which is put down to this one's requests by their tokens.
 
     Returns:
         How many have ended.
@@ -64,8 +68,10 @@ def run_step(net: ServedNet) -> int:
             raise
         _run_out_of_memory(net)
         return 1
+    token_j = watch.lap() / sum(len(piece.ids) for piece in pieces)
     for chunk in chunks:
         scheduler.advance(chunk)
+        chunk.sequence.ticket.spend(token_j * (chunk.end - chunk.start))
     writers = [chunk.sequence for chunk in chunks if chunk.is_last]
     return _write(net, writers, logits[:, : net.loaded.codec.vocab_size]) if writers else 0
 

@@ -17,6 +17,7 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.blocks import BlockTable
 from genworkers.engine.config import EngineConfig
 from genworkers.engine.drawing import drawing_for
+from genworkers.engine.energy import Meter, Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.loaded_nets import LoadedNets, ServedNet
 from genworkers.engine.net_source import NetSource
@@ -24,6 +25,7 @@ from genworkers.engine.prompt import prompt_ids
 from genworkers.engine.runner import Row, drop_stopped, run_step
 from genworkers.engine.sequence import StopStrings, TextSequence, TextStep
 from genworkers.engine.ticket import Ticket
+from genworkers.marks.keys import MarkKey
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +61,12 @@ class TextEngine:
     Args:
         source: finds and loads nets by name.
         config: how much to hold and to do at once.
+        meter: what work costs; all that this process computes while somebody is served is put down to them.
     """
 
-    def __init__(self, source: NetSource, config: EngineConfig) -> None:
+    def __init__(self, source: NetSource, config: EngineConfig, meter: Meter | None = None) -> None:
         self.config = config
+        self._meter = meter or Meter()
         self._nets = LoadedNets(source, config)
         self._changed = threading.Condition()
         self._arrived: list[tuple[ServedNet, Row]] = []
@@ -127,16 +131,19 @@ class TextEngine:
         if net is not None:
             self._nets.give_back(net)
 
-    def submit(self, request: TextRequest, *, seed: int, deadline_s: float, user: str) -> Ticket[TextStep]:
+    def submit(
+        self, request: TextRequest, *, seed: int, deadline_s: float, user: str, mark_key: MarkKey | None = None
+    ) -> Ticket[TextStep]:
         """Queue one text of a request; a net that is not in memory is loaded first, in the caller's thread.
 
-        The same request and seed give the same text, whoever shares the device.
+        The same request, seed and key give the same text, whoever shares the device.
 
         Args:
             request: checked parameters; its own `seed` and `num_texts` are not read.
             seed: 0..2^63-1.
             deadline_s: seconds from now after which the text ends where it is.
             user: whose request it is; users share the device evenly.
+            mark_key: whose mark the text carries, see `genworkers/marks/text_mark.py`; None writes it without.
 
         Returns:
             A ticket whose items are the steps of the text; the last has a finish reason.
@@ -154,7 +161,7 @@ class TextEngine:
             ticket.finish("deadline")
             return ticket
         try:
-            sequence = self._sequence(net, request, seed, ticket, user)
+            sequence = self._sequence(net, request, ticket, seed=seed, user=user, mark_key=mark_key)
             with self._changed:
                 self._refuse_if_not_serving()
                 num_waiting = net.scheduler.num_waiting_of(user) + sum(
@@ -173,7 +180,16 @@ class TextEngine:
             raise
         return ticket
 
-    def _sequence(self, net: ServedNet, request: TextRequest, seed: int, ticket: Ticket[TextStep], user: str) -> Row:
+    def _sequence(
+        self,
+        net: ServedNet,
+        request: TextRequest,
+        ticket: Ticket[TextStep],
+        *,
+        seed: int,
+        user: str,
+        mark_key: MarkKey | None,
+    ) -> Row:
         codec, context_tokens = net.loaded.codec, net.loaded.context_tokens
         ids = prompt_ids(codec, request, context_tokens)
         return TextSequence(
@@ -181,7 +197,7 @@ class TextEngine:
             max_tokens=request.max_tokens,
             context_tokens=context_tokens,
             end_ids=codec.end_ids,
-            draw=drawing_for(request, seed, ids, codec),
+            draw=drawing_for(request, seed, ids, codec, mark_key),
             ticket=ticket,
             detokenizer=TextDecoder(codec),
             stops=StopStrings(request.stop),
@@ -196,9 +212,10 @@ class TextEngine:
             raise EngineError("engine_closed", "The text engine is not running. Try again.", may_retry=True)
 
     def _serve(self) -> None:
+        watch = self._meter.watch(time.process_time)
         try:
-            while self._take_arrivals():
-                self._serve_all()
+            while self._take_arrivals(watch):
+                self._serve_all(watch)
             self._fail_everybody(
                 EngineError("engine_closed", "The text engine was stopped. Try again.", may_retry=True)
             )
@@ -211,11 +228,12 @@ class TextEngine:
             )
             self._fail_everybody(death)
 
-    def _take_arrivals(self) -> bool:
+    def _take_arrivals(self, watch: Watch) -> bool:
         """Wait for work and queue it; False when the engine is being closed."""
         with self._changed:
             if not self._at_work:
                 self._changed.wait_for(lambda: self._arrived or self._is_closing)
+                watch.lap()  # what was spent while nobody was there is nobody's
             arrived, self._arrived = self._arrived, []
             for net, sequence in arrived:
                 net.num_prompt_tokens += sequence.num_prompt_tokens
@@ -237,14 +255,14 @@ class TextEngine:
             sequence.ticket.fail(error)
 
     @torch.inference_mode()
-    def _serve_all(self) -> None:
+    def _serve_all(self, watch: Watch) -> None:
         """One step of every net that has work."""
         now = time.monotonic()
         is_due = now >= self._next_waiting_check
         if is_due:
             self._next_waiting_check = now + WAITING_CHECK_S
         for net in self._at_work:
-            num_ended = drop_stopped(net, with_waiting=is_due) + run_step(net)
+            num_ended = drop_stopped(net, with_waiting=is_due) + run_step(net, watch)
             if num_ended:
                 self._nets.give_back(net, num_ended)
         self._at_work = [net for net in self._at_work if not net.scheduler.is_idle]

@@ -25,6 +25,7 @@ class Ticket(Generic[Item]):
         self._error: EngineError | None = None
         self._is_cancelled = False
         self.finish_reason: FinishReason | None = None
+        self.energy_j = 0.0
 
     @property
     def is_done(self) -> bool:
@@ -56,6 +57,11 @@ class Ticket(Generic[Item]):
         with self._changed:
             self._items.append(item)
             self._changed.notify()
+
+    def spend(self, joules: float) -> None:
+        """Put energy down to this request, before its last item; from any thread."""
+        with self._changed:
+            self.energy_j += joules
 
     def finish(self, reason: FinishReason) -> None:
         """End the request normally."""

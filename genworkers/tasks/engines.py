@@ -1,12 +1,15 @@
 """The engines of this worker process: one for all text nets, loaded when they are asked for, one for all image nets."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from django.conf import settings
 
 from genworkers.contract.base import Kind
 from genworkers.engine.config import EngineConfig
+from genworkers.engine.energy import Meter, find_meter
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine
 from genworkers.engine.image_loading import load_image_engine
@@ -16,6 +19,13 @@ from webapp.catalog import selectors as catalog
 
 _text: list[TextEngine] = []
 _image: list[ImageEngine] = []
+
+
+@functools.cache
+def meter() -> Meter:
+    """What work costs in this process."""
+    gpu_uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}" if torch.cuda.is_available() else None
+    return find_meter(settings.WATTS_PER_CORE, gpu_uuid)
 
 
 def load(kind: Kind) -> list[str]:
@@ -36,6 +46,7 @@ def load(kind: Kind) -> list[str]:
                     {name: settings.NETS_DIR / name for name in names},
                     num_threads=settings.IMAGE_THREADS,
                     memory_bytes=settings.IMAGE_MEMORY_BYTES,
+                    meter=meter(),
                 )
             )
             _image[0].start()
@@ -45,7 +56,7 @@ def load(kind: Kind) -> list[str]:
         precision=settings.TEXT_PRECISION,
         num_threads=settings.ENGINE_THREADS,
     )
-    engine = TextEngine(Checkpoints(catalog.folder_of, _adapter_folders, config), config)
+    engine = TextEngine(Checkpoints(catalog.folder_of, _adapter_folders, config), config, meter())
     engine.start()
     _text.append(engine)
     names = [name for name in names if (settings.NETS_DIR / name).is_dir()]

@@ -17,12 +17,15 @@ from genworkers.contract.image import ImageRequest, PictureFacts
 from genworkers.contract.names import GENERATE_TASK_OF_KIND
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageItem, ImageResult, ImageStep, WalkResult
-from genworkers.tasks import engines, image_inputs, lifecycle
+from genworkers.marks.keys import MarkKey
+from genworkers.tasks import engines, image_inputs, lifecycle, marking
+from genworkers.tasks.judging import Judge, refuse_blocked
 from genworkers.tasks.lifecycle import Run
 from webapp.catalog import selectors as catalog
 from webapp.gallery.services import ArtifactDraft
+from webapp.provenance.services import FingerprintFacts, MarkFacts
 from webapp.safety.models import Action
-from webapp.safety.rules import ScreenResult
+from webapp.safety.rules import ScreenResult, severest
 
 POLL_S = 0.25
 PREVIEW_QUALITY = 50
@@ -31,8 +34,6 @@ PREVIEW_BUDGET_BYTES = 240_000
 DRAFT_QUALITY = 80
 THUMBNAIL_PX = 256
 THUMBNAIL_QUALITY = 85
-# Said plainly until a screen for pictures exists: the prompt was screened, the picture was not.
-NOT_SCREENED = ScreenResult(stage="output", action=Action.ALLOW, screen="none", version="0", matched=[])
 
 
 @shared_task(name=GENERATE_TASK_OF_KIND["image"], bind=True)
@@ -43,14 +44,17 @@ def generate_image(self: Task[[str], None], job_id: str) -> None:
 
 @dataclass(frozen=True)
 class _Made:
-    """One result as files."""
+    """One result as files, marked."""
 
     index: int
     seed: int
     data: bytes
     media_type: str
     thumbnail: bytes
+    mark: MarkFacts
+    fingerprint: FingerprintFacts
     facts: PictureFacts
+    verdicts: list[ScreenResult]
 
 
 @dataclass
@@ -58,18 +62,31 @@ class _Canvasser:
     """What watchers are shown of one job, within its byte budget, and what is kept of it."""
 
     request: ImageRequest
+    key: MarkKey
+    judge: Judge
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
     made: list[_Made] = field(default_factory=list)
 
     def take(self, item: ImageItem) -> Preview | None:
-        """Keep a result; a preview of it, or of a step, if it is worth its bytes."""
+        """Screen and keep a result; a preview of it, or of a step, if it is worth its bytes.
+
+        Raises:
+            BlockedError: the result is refused.
+        """
         if isinstance(item, ImageStep):
             self.newest = item
             return None if self.request.is_draft else self._preview(item)
+        verdicts = self.judge.pictures(item.frames if isinstance(item, WalkResult) else [item.pixels], "output")
+        refuse_blocked(verdicts)
         if self.request.is_draft:
-            return self._draft(item) if isinstance(item, ImageResult) else None
-        self.made.append(_walk_file(item, self.request) if isinstance(item, WalkResult) else _picture_file(item))
+            is_shown = severest(verdicts) != Action.REVIEW
+            return self._draft(item) if is_shown and isinstance(item, ImageResult) else None
+        self.made.append(
+            _walk_file(item, self.request, self.key, verdicts)
+            if isinstance(item, WalkResult)
+            else _picture_file(item, self.key, verdicts)
+        )
         return None
 
     def _preview(self, step: ImageStep) -> Preview | None:
@@ -102,9 +119,12 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seed))
     engine = engines.image_engine()
     inputs = image_inputs.of(run, request, engine)
+    for given in (inputs.start, inputs.end):
+        if given is not None:
+            run.screen_given(given)
     ticket = engine.submit(request, seed=seed, deadline_s=run.deadline_s, inputs=inputs)
     run.add(ticket)
-    canvasser = _Canvasser(request)
+    canvasser = _Canvasser(request, run.mark_key, run.judge)
 
     def report() -> bool:
         shown = [preview for item in ticket.read(POLL_S) if (preview := canvasser.take(item)) is not None]
@@ -113,13 +133,18 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
         return run.publish(*(shown if run.may_show else []), progress=progress)
 
     run.follow(report)
+    origins = image_inputs.origins_of(run, request)
     return [
         run.draft(
             made.index,
             data=made.data,
             media_type=made.media_type,
             seed=made.seed,
-            output_verdict=NOT_SCREENED,
+            output_verdicts=made.verdicts,
+            mark=made.mark,
+            fingerprint=made.fingerprint,
+            ingredients=origins.ingredients,
+            source_type=origins.source_type,
             thumbnail=made.thumbnail,
             size_px=request.size_px,
             facts=made.facts,
@@ -128,32 +153,43 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
     ]
 
 
-def _picture_file(result: ImageResult) -> _Made:
+def _picture_file(result: ImageResult, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
+    mark = marking.new_picture_mark(key)
+    (pixels,) = marking.marked([result.pixels], key, mark)
     return _Made(
         index=result.index,
         seed=result.seed,
-        data=image_bytes.to_png(result.pixels),
+        data=image_bytes.to_png(pixels),
         media_type="image/png",
-        thumbnail=_thumbnail(result.pixels),
+        thumbnail=_thumbnail(pixels),
+        mark=mark,
+        fingerprint=marking.picture_fingerprint(pixels),
         facts=PictureFacts(explanation=result.explanation, unlikeness=result.unlikeness),
+        verdicts=verdicts,
     )
 
 
-def _walk_file(result: WalkResult, request: ImageRequest) -> _Made:
+def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
+    mark = marking.new_picture_mark(key)
+    frames = marking.marked(result.frames, key, mark)
     try:
-        data = animation.to_animation(result.frames, walk.file_format, walk.fps, request.background)
+        data = animation.to_animation(frames, walk.file_format, walk.fps, request.background)
     except animation.AnimationTooLargeError as error:
         raise EngineError("animation_too_large", str(error)) from error
+    first = image_bytes.lay_on(frames[0], request.background)
     return _Made(
         index=0,
         seed=result.seed,
         data=data,
         media_type=animation.MEDIA_TYPE_OF[walk.file_format],
-        thumbnail=_thumbnail(image_bytes.lay_on(result.frames[0], request.background)),
+        thumbnail=_thumbnail(first),
+        mark=mark,
+        fingerprint=marking.picture_fingerprint(first),
         facts=PictureFacts(),
+        verdicts=verdicts,
     )
 
 

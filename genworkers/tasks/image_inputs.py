@@ -1,4 +1,8 @@
-"""What an image request names by id or by the seed of a draft, as pixels."""
+"""What an image request names by id or by the seed of a draft: as pixels, and as what its results were made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from genworkers.codecs import image_bytes
 from genworkers.contract.image import ImageRequest
@@ -6,9 +10,44 @@ from genworkers.engine.image_engine import ImageEngine, ImageResult
 from genworkers.engine.painter import Inputs
 from genworkers.tasks.lifecycle import Run
 from webapp.gallery import uploads
+from webapp.provenance.manifest import MADE_BY_NET, MADE_WITH_NET
+from webapp.provenance.services import Ingredient
 
 DRAFT_NET = "spark"
 POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What the credentials of a job's results name: files, and whether a person's picture is part of it."""
+
+    ingredients: list[Ingredient]
+    source_type: str
+
+
+def origins_of(run: Run, request: ImageRequest) -> Origins:
+    """The pictures that a request begins with or ends at.
+
+    A start picture is changed into the result; a walk only passes by its pictures.
+
+    Raises:
+        AppError: input_unknown; it was there at submit and has been removed since.
+    """
+    workspace_id = run.claim.job.workspace_id
+    ingredients = [
+        Ingredient(*uploads.input_file(workspace_id, input_id), title, change)
+        for input_id, title, change in _named_pictures(request)
+    ]
+    is_edit = request.start_image is not None and request.walk is None
+    has_upload = is_edit and uploads.has_upload_behind(workspace_id, request.start_image)
+    return Origins(ingredients, MADE_WITH_NET if has_upload else MADE_BY_NET)
+
+
+def _named_pictures(request: ImageRequest) -> Iterator[tuple[str, str, Literal["c2pa.edited"] | None]]:
+    if request.start_image is not None:
+        yield request.start_image, "start picture", "c2pa.edited" if request.walk is None else None
+    if request.walk is not None and request.walk.end_image is not None:
+        yield request.walk.end_image, "end picture", None
 
 
 def of(run: Run, request: ImageRequest, engine: ImageEngine) -> Inputs:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -17,13 +18,18 @@ import uuid_utils.compat as uuid
 from celery.exceptions import Reject
 from django.utils import timezone
 
+from genworkers.codecs.image_bytes import Pixels
+from genworkers.contract.energy import Energy
 from genworkers.contract.events import JobEvent
 from genworkers.contract.image import PictureFacts
 from genworkers.contract.names import VERSION
 from genworkers.contract.requests import GENERATION_REQUEST
+from genworkers.engine.energy import Watch
 from genworkers.engine.errors import EngineError
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import leases
+from genworkers.marks.keys import MarkKey
+from genworkers.tasks import engines, leases, marking
+from genworkers.tasks.judging import BlockedError, Judge, refuse_blocked
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.gallery.services import ArtifactDraft
@@ -32,7 +38,8 @@ from webapp.jobs.eventlog import FenceLostError
 from webapp.jobs.models import Job
 from webapp.jobs.services import Claim
 from webapp.provenance import services as provenance
-from webapp.provenance.services import GenerationFacts, SignedFile
+from webapp.provenance.manifest import MADE_BY_NET
+from webapp.provenance.services import FingerprintFacts, GenerationFacts, Ingredient, MarkFacts, SignedFile
 from webapp.safety import rules
 from webapp.safety import services as safety
 from webapp.safety.models import Action
@@ -43,14 +50,6 @@ log = structlog.get_logger(__name__)
 LIBRARIES = ("torch", "tokenizers", "safetensors", "pillow", "c2pa-python")
 VERSIONS = {"tessera": VERSION, "python": platform.python_version()}
 VERSIONS |= {name: version(name) for name in LIBRARIES}
-
-
-class BlockedError(Exception):
-    """The screen refused what the net made."""
-
-    def __init__(self, result: ScreenResult) -> None:
-        super().__init__(result.action)
-        self.result = result
 
 
 class StoppedError(Exception):
@@ -70,18 +69,45 @@ class Run:
     timings: dict[str, float] = field(default_factory=dict)
     tickets: list[Ticket[Any]] = field(default_factory=list)
     is_stopped: bool = False
+    given_verdicts: list[ScreenResult] = field(default_factory=list)
+    watch: Watch = field(default_factory=lambda: engines.meter().cpu_watch())
 
     @cached_property
-    def prompt_verdict(self) -> ScreenResult:
-        """What the rules of the workspace, as they are when the job starts, say of the prompt."""
+    def judge(self) -> Judge:
+        """The rules and the policy of the workspace, as they are when the job starts."""
+        return Judge.of(self.claim.job.workspace_id)
+
+    def screen_prompt(self) -> None:
+        """The first stage of every job: what rules and net say of all that was typed.
+
+        Raises:
+            BlockedError: it is refused.
+        """
         job = self.claim.job
-        typed = GENERATION_REQUEST.validate_python(job.request).typed_text
-        return rules.screen(typed, workspace_id=job.workspace_id, stage="prompt")
+        self._take(self.judge.text(GENERATION_REQUEST.validate_python(job.request).typed_text, "prompt"))
+
+    def screen_given(self, picture: Pixels) -> None:
+        """The same for a picture that the job begins with or ends at.
+
+        Raises:
+            BlockedError: it is refused.
+        """
+        self._take(self.judge.pictures([picture], "input"))
+
+    def _take(self, verdicts: Sequence[ScreenResult]) -> None:
+        self.given_verdicts += verdicts
+        refuse_blocked(self.given_verdicts)
+        safety.record_once(self.claim.job.id, verdicts)
+
+    @cached_property
+    def mark_key(self) -> MarkKey:
+        """The key that marks what this job makes."""
+        return marking.key_of(self.claim.job.workspace_id)
 
     @property
     def may_show(self) -> bool:
         """Whether watchers may see the work in progress; what will wait for a reviewer is not shown on the way."""
-        return self.prompt_verdict.action != Action.REVIEW
+        return rules.severest(self.given_verdicts) != Action.REVIEW
 
     def publish(self, *messages: JobEvent, progress: dict[str, int] | None = None) -> bool:
         """Tell the watchers, or with no message only look.
@@ -125,6 +151,15 @@ class Run:
         if "deadline" in reasons:
             raise StoppedError(Job.Status.EXPIRED)
 
+    def energy(self) -> Energy:
+        """What the work has cost; asked once, in the thread that did it.
+
+        To what the engines put down to it comes what this thread did for pictures: their files and signatures. The
+        text engine counts all of its process.
+        """
+        own_j = self.watch.lap() if self.claim.job.kind == "image" else 0.0
+        return Energy(joules=own_j + sum(ticket.energy_j for ticket in self.tickets), source=engines.meter().source)
+
     @property
     def deadline_s(self) -> float:
         """Seconds from now to the job's deadline."""
@@ -137,7 +172,11 @@ class Run:
         data: bytes,
         media_type: str,
         seed: int,
-        output_verdict: ScreenResult,
+        output_verdicts: Sequence[ScreenResult],
+        mark: MarkFacts,
+        fingerprint: FingerprintFacts,
+        ingredients: Sequence[Ingredient] = (),
+        source_type: str = MADE_BY_NET,
         thumbnail: bytes | None = None,
         size_px: int | None = None,
         num_tokens: int | None = None,
@@ -150,7 +189,7 @@ class Run:
         net = catalog.net(job.request["net"])
         if net is None:
             raise EngineError("net_not_loaded", f"The net {job.request['net']!r} was removed. Choose another net.")
-        verdicts = [self.prompt_verdict, output_verdict]
+        verdicts = [*self.given_verdicts, *output_verdicts]
         generation = GenerationFacts(
             artifact_id=uuid.uuid7(),
             job_id=job.id,
@@ -159,12 +198,15 @@ class Run:
             checkpoint_sha256=net.sha256,
             created_at=timezone.now(),
             software_version=VERSION,
+            mark=mark,
+            source_type=source_type,
         )
         began = time.monotonic()
-        original = provenance.sign(data, media_type, facts=generation)
+        original = provenance.sign(data, media_type, facts=generation, ingredients=ingredients)
         small: SignedFile | None = None
         if thumbnail is not None:
-            small = provenance.sign(thumbnail, "image/webp", facts=generation, parent=original)
+            parent = provenance.copy_of(original, "c2pa.resized", generation.title)
+            small = provenance.sign(thumbnail, "image/webp", facts=generation, ingredients=[parent])
         waited = (job.started_at or job.created_at) - job.created_at
         return ArtifactDraft(
             artifact_id=generation.artifact_id,
@@ -173,7 +215,7 @@ class Run:
             created_by_id=job.created_by_id,
             index=index,
             kind=job.kind,
-            is_held=any(verdict.action == Action.REVIEW for verdict in verdicts),
+            is_held=rules.severest(verdicts) == Action.REVIEW,
             prompt=job.prompt,
             request=job.request,
             seed=seed,
@@ -191,7 +233,8 @@ class Run:
             original=original,
             thumbnail=small,
             verdicts=verdicts,
-            mark=provenance.UNMARKED,
+            mark=mark,
+            fingerprint=fingerprint,
         )
 
 
@@ -199,9 +242,11 @@ def _worked(run: Run, work: Callable[[Run], Sequence[ArtifactDraft]]) -> Sequenc
     """What the work makes. The lease is held from before the engine is asked: a net may have to be loaded first."""
     with leases.held(run.claim, stop=run.stop):
         try:
+            run.screen_prompt()
             return work(run)
         finally:
             run.stop()  # whatever went wrong, the engine need not go on
+            services.account(run.claim.job, run.energy())
 
 
 def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDraft]]) -> None:
@@ -225,10 +270,7 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
         except StoppedError as stopped:
             services.finish(claim, stopped.outcome)
         except BlockedError as blocked:
-            safety.record(job_id, [blocked.result])
-            services.finish(
-                claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE
-            )
+            services.block(claim, blocked.results)
         except EngineError as error:
             log.warning("engine_refused", code=error.code, message=error.message)
             if error.may_retry:
@@ -237,9 +279,12 @@ def run(job_id: UUID, *, worker: str, work: Callable[[Run], Sequence[ArtifactDra
                     leases.give_up()
             else:
                 services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
-        except AppError as error:  # for example storage_full: trying again at once would not help
+        except AppError as error:
             log.warning("result_not_kept", code=error.code, message=error.message)
-            services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                services.requeue(claim.job, claim.fence, error_code=error.code)
+            else:  # for example storage_full: trying again at once would not help
+                services.finish(claim, Job.Status.FAILED, error_code=error.code, error_message=error.message)
         except Exception:
             log.exception("job_broke")
             services.requeue(claim.job, claim.fence, error_code="internal_error")

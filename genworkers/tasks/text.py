@@ -1,7 +1,7 @@
 """Text jobs: pass the words on as they come, screened, then sign and keep the whole."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -14,8 +14,9 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
-from genworkers.tasks import engines, leases, lifecycle
-from genworkers.tasks.lifecycle import BlockedError, Run
+from genworkers.tasks import engines, leases, lifecycle, marking
+from genworkers.tasks.judging import Judge, refuse_blocked
+from genworkers.tasks.lifecycle import Run
 from webapp.gallery.services import ArtifactDraft
 from webapp.safety import rules
 from webapp.safety.models import Action
@@ -28,6 +29,8 @@ POLL_S = 0.25
 EXCERPT_CHARS = 300
 # Long enough for any listed phrase; a rule is looked for in the newest words only, the whole is screened at the end.
 SCREEN_TAIL_CHARS = 500
+# The net, which costs more than the rules, is asked about the growing text each time it has become so much longer.
+SCREEN_EVERY_CHARS = 400
 
 
 @shared_task(name=GENERATE_TASK_OF_KIND["text"], bind=True)
@@ -45,9 +48,10 @@ class GrowingText:
     ticket: Ticket[TextStep]
     is_shown: bool
     text: str = ""
+    screened_chars: int = 0
     newest: TextStep = field(default_factory=lambda: TextStep("", 0))
 
-    def grow(self, timeout_s: float, terms: Mapping[str, str]) -> TextPiece | None:
+    def grow(self, timeout_s: float, judge: Judge) -> TextPiece | None:
         """Take what is there and screen it; the piece to show, if any.
 
         Raises:
@@ -60,10 +64,9 @@ class GrowingText:
         self.newest = steps[-1]
         piece = "".join(step.text for step in steps)
         self.text += piece
-        tail = rules.judge(self.text[-SCREEN_TAIL_CHARS:], terms, stage="output")
-        if tail.action == Action.BLOCK:
-            raise BlockedError(tail)
-        self.is_shown = self.is_shown and tail.action != Action.REVIEW
+        verdicts = self._verdicts_so_far(judge)
+        refuse_blocked(verdicts)
+        self.is_shown = self.is_shown and rules.severest(verdicts) != Action.REVIEW
         logprobs = [step.logprob for step in steps if step.logprob is not None]
         if not self.is_shown or not (piece or logprobs or self.newest.finish_reason):
             return None
@@ -76,16 +79,21 @@ class GrowingText:
             logprobs=logprobs,
         )
 
-    def verdict(self, terms: Mapping[str, str]) -> ScreenResult:
-        """What the rules say of the whole text.
+    def _verdicts_so_far(self, judge: Judge) -> list[ScreenResult]:
+        if len(self.text) < self.screened_chars + SCREEN_EVERY_CHARS:
+            return [rules.judge(self.text[-SCREEN_TAIL_CHARS:], judge.terms, stage="output")]
+        self.screened_chars = len(self.text)
+        return judge.text(self.text, "output")
+
+    def verdicts(self, judge: Judge) -> list[ScreenResult]:
+        """What rules and net say of the whole text.
 
         Raises:
             BlockedError: it is refused.
         """
-        verdict = rules.judge(self.text, terms, stage="output")
-        if verdict.action == Action.BLOCK:
-            raise BlockedError(verdict)
-        return verdict
+        verdicts = judge.text(self.text, "output")
+        refuse_blocked(verdicts)
+        return verdicts
 
 
 def _write(run: Run) -> Sequence[ArtifactDraft]:
@@ -95,13 +103,12 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
     texts: list[GrowingText] = []
     for index, seed in enumerate(seeds):
         ticket = engines.text_engine().submit(
-            request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id)
+            request, seed=seed, deadline_s=run.deadline_s, user=str(job.created_by_id), mark_key=run.mark_key
         )
         run.add(ticket)
         texts.append(GrowingText(index, seed, ticket, is_shown=run.may_show))
     num_steps = request.max_tokens * request.num_texts
     run.publish(Started(attempt=job.attempt, num_steps=num_steps, seed=seeds[0]))
-    terms = rules.terms_of(job.workspace_id)
     last_flush = 0.0
 
     def report() -> bool:
@@ -110,7 +117,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
         time.sleep(max(0.0, last_flush + flush_s - time.monotonic()))
         growing = [text for text in texts if not text.ticket.is_done]
         # The texts of a job advance together: whoever has something is found with the first that is still growing.
-        pieces = [text.grow(0.0 if place else POLL_S, terms) for place, text in enumerate(growing)]
+        pieces = [text.grow(0.0 if place else POLL_S, run.judge) for place, text in enumerate(growing)]
         last_flush = time.monotonic()
         num_tokens = sum(text.newest.num_tokens for text in texts)
         if num_tokens:
@@ -130,7 +137,9 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
             data=text.text.encode(),
             media_type="text/plain; charset=utf-8",
             seed=text.seed,
-            output_verdict=text.verdict(terms),
+            output_verdicts=text.verdicts(run.judge),
+            mark=marking.text_mark_of(run.mark_key, request, text.newest.num_tokens),
+            fingerprint=marking.text_fingerprint(text.text),
             num_tokens=text.newest.num_tokens,
             finish_reason=text.ticket.finish_reason or "",
             excerpt=text.text[:EXCERPT_CHARS],

@@ -7,6 +7,7 @@ from genworkers.contract.image import ImageRequest
 from genworkers.contract.text import TextRequest
 from genworkers.engine.painter import Inputs
 from genworkers.engine.ticket import Ticket
+from genworkers.marks.keys import MarkKey
 
 Item = TypeVar("Item")
 Script = Callable[[Ticket[Item]], None]
@@ -20,6 +21,7 @@ class FakeEngine(Generic[Item]):
         self.tickets: list[Ticket[Item]] = []
         self.requests: list[TextRequest | ImageRequest] = []
         self.inputs: list[Inputs | None] = []
+        self.mark_keys: list[MarkKey | None] = []
 
     def submit(
         self,
@@ -29,12 +31,14 @@ class FakeEngine(Generic[Item]):
         deadline_s: float,
         user: str = "",
         inputs: Inputs | None = None,
+        mark_key: MarkKey | None = None,
     ) -> Ticket[Item]:
         """A ticket on which the script has already said what it has to say."""
         ticket: Ticket[Item] = Ticket(deadline_s=deadline_s)
         self.tickets.append(ticket)
         self.requests.append(request)
         self.inputs.append(inputs)
+        self.mark_keys.append(mark_key)
         self._script(ticket)
         return ticket
 

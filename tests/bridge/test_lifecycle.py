@@ -56,13 +56,17 @@ def run(job: Job) -> Job:
 
 
 def test_a_text_job_ends_with_one_signed_artifact_that_is_what_was_streamed(serve: Serve, redis_client: Any) -> None:
-    serve(FakeEngine(saying(WORDS)))
+    engine = serve(FakeEngine(saying(WORDS)))
     job = run(JobFactory.create())
     assert job.status == Job.Status.SUCCEEDED
     heard = events_of(job, redis_client)
     assert [event.kind for event in heard] == ["started", "text", "stored", "succeeded"]
     artifact = Artifact.objects.get(job=job)
-    assert artifact.mark.scheme == "none"
+    (key,) = engine.mark_keys
+    assert key is not None
+    assert (artifact.mark.scheme, artifact.mark.key_id, artifact.mark.payload) == ("text.1", key.key_id, "")
+    assert "too short" in artifact.mark.note
+    assert artifact.fingerprint.value
     assert artifact.finish_reason == "stop"
     assert {verdict.stage for verdict in Verdict.objects.filter(artifact=artifact)} == {"prompt", "output"}
     assert artifact.timings.keys() >= {"queued_s", "first_token_s", "engine_s", "sign_s"}
@@ -269,3 +273,47 @@ def test_a_net_that_wrote_nothing_says_so(serve: Serve) -> None:
 
 def test_an_unknown_job_is_left_alone() -> None:
     generate_text.apply(args=(str(UUID(int=0)),)).get()
+
+
+def spending(joules: float, script: Any) -> Any:
+    def spend(ticket: Ticket[Any]) -> None:
+        ticket.spend(joules)
+        script(ticket)
+
+    return spend
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        (saying(WORDS), Job.Status.SUCCEEDED),
+        (lambda ticket: ticket.finish("cancelled"), Job.Status.CANCELLED),
+        (lambda ticket: ticket.finish("deadline"), Job.Status.EXPIRED),
+        (lambda ticket: ticket.fail(EngineError("out_of_memory", "No room.")), Job.Status.FAILED),
+        (saying([TextStep("the troll", 2, "stop")]), Job.Status.BLOCKED),
+    ],
+)
+def test_what_the_engine_spent_is_put_down_to_the_job_however_it_ends(serve: Serve, ending: Any, status: str) -> None:
+    serve(FakeEngine(spending(2.5, ending)))
+    job = JobFactory.create()
+    BlockedTermFactory.create(workspace=job.workspace, term="troll")
+    job.request |= {"num_texts": 2}
+    job.save()
+    job = run(job)
+    assert (job.status, job.energy_j, job.energy_source) == (status, 5.0, engines.meter().source)
+
+
+def test_every_attempt_is_paid_for(serve: Serve) -> None:
+    busy = EngineError("engine_busy", "Too many wait.", may_retry=True)
+    serve(FakeEngine(spending(2.5, lambda ticket: ticket.fail(busy))))
+    job = JobFactory.create()
+    run(job)
+    serve(FakeEngine(spending(1.0, saying(WORDS))))
+    assert run(job).energy_j == 3.5
+
+
+def test_a_picture_costs_its_files_as_well(serve: Serve) -> None:
+    serve(FakeEngine(spending(2.5, saying([ImageResult(0, 7, np.zeros((512, 512, 4), np.uint8))]))))
+    job = run(JobFactory.create(kind="image", prompt="a red apple"))
+    assert job.status == Job.Status.SUCCEEDED
+    assert 2.5 < job.energy_j < 100.0

@@ -65,7 +65,7 @@ def test_a_wish_becomes_an_artifact(page: Page, kind: str, prompt: str) -> None:
     label = page.locator(".exhibit__label")
     expect(label).to_contain_text(prompt)
     expect(label).to_contain_text("Signed")
-    expect(label).to_contain_text("not marked yet")
+    expect(label).to_contain_text("Signed, marked")
     page.click("text=Hashes and versions")
     expect(label).to_contain_text(job_id)
 

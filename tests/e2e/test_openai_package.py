@@ -82,6 +82,7 @@ def test_a_chat_is_answered_counted_and_kept_as_a_job(
     assert len(answer.system_fingerprint or "") == 64
     job = job_of(answer.id)
     assert job["status"] == "succeeded"
+    assert 0 < job["energy"]["joules"] < 1000
     assert [message["role"] for message in job["request"]["history"]] == ["system", "user", "assistant"]
     address = f"{live_stack.url}/api/v1/artifacts/{job['artifacts'][0]}/content"
     kept = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, follow_redirects=True)

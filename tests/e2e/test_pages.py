@@ -13,6 +13,7 @@ def addresses(page: Page) -> list[str]:
     page.goto("/")
     studio = page.url
     found = [studio, f"{studio}gallery/", f"{studio}queue/", "/accounts/", "/accounts/password/change/", "/nowhere/"]
+    found += [f"{studio}review/", f"{studio}policy/", f"{studio}audit/"]
     page.goto(f"{studio}gallery/")
     for kind in ("text", "image"):
         tile = page.locator(f".tile--{kind}").first

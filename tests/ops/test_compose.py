@@ -12,7 +12,7 @@ from compose_spec import PyCompose
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ["docker-compose.yml", "docker-compose.gpu.yml"]
 WRAPPER = ["python", "-m", "scripts.keep"]
-OURS = ["web", "worker-text", "worker-image", "beat"]
+OURS = ["web", "worker-text", "worker-image", "worker-check", "beat"]
 
 
 def as_compose_reads(name: str) -> dict[str, Any]:

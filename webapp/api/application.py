@@ -54,10 +54,19 @@ class StrictJson(Parser):
         """
         if len(request.body) > MAX_BODY_BYTES:
             raise body_too_large()
-        try:
-            return json.loads(request.body.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
-        except (ValueError, RecursionError) as error:
-            raise body_not_json(str(error)) from error
+        return parsed(request.body)
+
+
+def parsed(data: bytes) -> Any:
+    """The JSON document in these bytes.
+
+    Raises:
+        AppError: body_not_json, invalid_request.
+    """
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
+    except (ValueError, RecursionError) as error:
+        raise body_not_json(str(error)) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

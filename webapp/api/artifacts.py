@@ -15,7 +15,7 @@ from genworkers.contract.base import Kind
 from webapp.api.auth import READ, ApiRequest
 from webapp.api.paging import Before, Limit, Slug, page_of
 from webapp.errors import not_found
-from webapp.gallery import conversions, downloads, selectors
+from webapp.gallery import conversions, downloads, held, selectors
 from webapp.gallery.models import Artifact, ArtifactFile
 
 router = Router(tags=["artifacts"])
@@ -43,7 +43,7 @@ class ArtifactItem(BaseModel):
     job: UUID
     index: int = Field(description="0-based place among the results of the job")
     kind: Kind
-    status: Literal["kept", "held"] = Field(description="held: only reviewers see it")
+    status: Literal["kept", "held", "rejected"] = Field(description="held, rejected: only reviewers see it")
     workspace: str
     created_by: str = Field(description="the name of the person")
     created_at: datetime
@@ -86,11 +86,12 @@ class FileFacts(BaseModel):
 
 
 class MarkFacts(BaseModel):
-    """How the content is watermarked; the scheme "none" says that it is not."""
+    """How the content is watermarked; the scheme "none" says that it is not, and `note` why."""
 
     scheme: str
     key_id: str
-    payload: str
+    payload: str = Field(description="the number that a picture's mark carries, in hex; a text's carries none")
+    note: str
 
 
 class VerdictFacts(BaseModel):
@@ -100,7 +101,9 @@ class VerdictFacts(BaseModel):
     screen: str
     version: str
     action: str
-    matched: list[str]
+    matched: list[str] = Field(description="terms, or the categories that fired, severest first")
+    scores: dict[str, float] = Field(description="category to 0..1, as a net gave them; empty for the rules")
+    policy_number: int | None = Field(description="the version of the policy that weighed the scores")
     created_at: datetime
 
 
@@ -164,6 +167,7 @@ def _artifact(request: ApiRequest, artifact_id: UUID) -> Artifact:
     artifact = selectors.artifact_for_viewer(request.auth.user, artifact_id)
     if artifact is None or not request.auth.may_reach(artifact.workspace_id):
         raise not_found("artifact")
+    held.look(request.auth.user, artifact)
     return artifact
 
 

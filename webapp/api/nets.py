@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from genworkers.contract.base import Kind
 from genworkers.contract.manifests import NetManifest
 from webapp.api.auth import READ, ApiRequest
+from webapp.catalog import documents
 from webapp.catalog import selectors as catalog
 from webapp.errors import not_found
 
@@ -39,10 +40,11 @@ class NetItem(BaseModel):
 
 
 class NetDetail(NetItem):
-    """A net with its configuration."""
+    """A net with its configuration and its card."""
 
     config: dict[str, Any]
     files: dict[str, dict[str, Any]] = Field(description="file of the checkpoint to its facts")
+    card: str = Field(description="what its makers say of it, Markdown; empty where it has no card")
 
 
 class NetList(BaseModel):
@@ -59,11 +61,12 @@ def list_nets(request: ApiRequest) -> NetList:
 
 @router.get("/nets/{name}", auth=READ, response=NetDetail, summary="Get a net")
 def get_net(request: ApiRequest, name: str) -> NetDetail:
-    """One net with its configuration and files."""
-    net = catalog.net(name)
-    if net is None:
+    """One net with its configuration, files and card."""
+    net, folder = catalog.net(name), catalog.folder_of(name)
+    if net is None or folder is None:
         raise not_found("net")
-    return NetDetail(**_facts(net))
+    card = documents.text_of(folder, documents.CARD)
+    return NetDetail(**_facts(net), card=card.text if card else "")
 
 
 def _facts(net: NetManifest) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import NoReturn
 from django.http import HttpRequest
 from ninja import Router
 
-from webapp.api import artifacts, jobs, me, nets, uploads
+from webapp.api import artifacts, audit, jobs, me, nets, policy, reviews, uploads, usage, verify
 from webapp.api.application import TesseraApi
 from webapp.api.middleware import API_VERSION, NO_SUCH_ADDRESS
 from webapp.errors import AppError
@@ -18,7 +18,7 @@ api = TesseraApi(
     "`Authorization: Bearer tsk_...`. Every error is `application/problem+json` with a `code` that is never renamed.",
     urls_namespace="api",
 )
-for noun in (jobs, artifacts, uploads, nets, me):
+for noun in (jobs, artifacts, uploads, nets, reviews, policy, audit, usage, me, verify):
     api.add_router("", noun.router)
 
 unknown = Router()

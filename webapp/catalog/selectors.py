@@ -1,4 +1,4 @@
-"""Reads: the nets that can be used and their adapters, as their manifests describe them. No weights are loaded here."""
+"""Reads: nets, their adapters and what screens, as their manifests describe them. No weights are loaded here."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -41,9 +41,9 @@ def _read(path: Path, kind: type[Manifest]) -> Manifest | None:
     return manifest
 
 
-def _found() -> dict[str, tuple[Path, NetManifest]]:
+def _found_in(*places: Path) -> dict[str, tuple[Path, NetManifest]]:
     found: dict[str, tuple[Path, NetManifest]] = {}
-    for place in (Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR)):
+    for place in places:
         for path in sorted(place.glob(f"*/{NET_FILE}")):
             manifest = _read(path, NetManifest)
             if manifest is not None:
@@ -51,12 +51,17 @@ def _found() -> dict[str, tuple[Path, NetManifest]]:
     return found
 
 
+def checkpoints() -> dict[str, tuple[Path, NetManifest]]:
+    """The folder and the manifest of every net of `nets`, by its name."""
+    return _found_in(Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR))
+
+
 def nets() -> list[NetManifest]:
     """Every net with a sound manifest: the house's by the names of their folders, then the added ones.
 
     Of two with one name, the first.
     """
-    return [manifest for _, manifest in _found().values()]
+    return [manifest for _, manifest in checkpoints().values()]
 
 
 def net(name: str) -> NetManifest | None:
@@ -66,13 +71,24 @@ def net(name: str) -> NetManifest | None:
 
 def folder_of(name: str) -> Path | None:
     """Where the checkpoint of this net lies, or None."""
-    folder, _ = _found().get(name, (None, None))
+    folder, _ = checkpoints().get(name, (None, None))
     return folder
+
+
+def is_added(name: str) -> bool:
+    """Whether this net was added here with `manage.py add_net`; the others are the house's own."""
+    folder = folder_of(name)
+    return folder is not None and folder.parent == Path(settings.ADDED_NETS_DIR)
+
+
+def screens() -> dict[str, tuple[Path, NetManifest]]:
+    """The folder and the manifest of each net that screens texts or pictures, by its name."""
+    return _found_in(Path(settings.SCREENS_DIR))
 
 
 def adapters_of(net: str) -> list[AdapterManifest]:
     """The LoRA adapters that fit this net as it is now, by name."""
-    _, base = _found().get(net, (None, None))
+    _, base = checkpoints().get(net, (None, None))
     if base is None:
         return []
     paths = sorted((Path(settings.ADAPTERS_DIR) / base.name).glob(f"*/{ADAPTER_FILE}"))

@@ -4,12 +4,14 @@ import io
 
 from PIL import Image
 
+from webapp import processes
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError, echo
-from webapp.gallery import picture_process, selectors, services
+from webapp.gallery import selectors, services
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import services as provenance
-from webapp.provenance.services import GenerationFacts, SignedFile
+from webapp.provenance.manifest import unmarked
+from webapp.provenance.services import GenerationFacts, MarkFacts, SignedFile
 
 FORMAT_OF = {
     "image/png": "png",
@@ -75,6 +77,7 @@ def converted(artifact: Artifact, role: ArtifactFile.Role) -> ArtifactFile:
     original = _signed_original(artifact)
     media_type = MEDIA_TYPE_OF[role]
     data = _converted(original.data, role, artifact)
+    mark = mark_of(artifact, role)
     facts = GenerationFacts(
         artifact_id=artifact.id,
         job_id=artifact.job_id,
@@ -83,9 +86,19 @@ def converted(artifact: Artifact, role: ArtifactFile.Role) -> ArtifactFile:
         checkpoint_sha256=artifact.checkpoint_sha256,
         created_at=artifact.created_at,
         software_version=artifact.versions.get("tessera", ""),
+        mark=mark,
     )
-    copy = provenance.sign(data, media_type, facts=facts, parent=original, change="c2pa.transcoded")
-    return services.store_copy(artifact, role, copy, original_label=original.manifest_label)
+    parent = provenance.copy_of(original, "c2pa.transcoded", facts.title)
+    copy = provenance.sign(data, media_type, facts=facts, ingredients=[parent])
+    return services.store_copy(artifact, role, copy, original_label=original.manifest_label, mark=mark)
+
+
+def mark_of(artifact: Artifact, role: str) -> MarkFacts:
+    """The mark in one file of an artifact: that of its original, which paths and flat colours cannot carry."""
+    if role == ArtifactFile.Role.SVG:
+        return unmarked("Traced as paths: a mark lives in pixels.")
+    record = artifact.mark
+    return MarkFacts(record.scheme, record.key_id, record.payload, record.note)
 
 
 def _signed_original(artifact: Artifact) -> SignedFile:
@@ -129,7 +142,7 @@ def on_ground(image: Image.Image, background: str) -> Image.Image:
 
 
 def _as_svg(png: bytes, *, is_pixel_art: bool) -> bytes:
-    svg = picture_process.answer_of("picture_tracer.py", png, *(["pixel-art"] if is_pixel_art else []))
+    svg = processes.answer_of("webapp.gallery.picture_tracer", png, *(["pixel-art"] if is_pixel_art else []))
     if not svg:
         message = "This picture has too many small parts to be drawn as SVG. Take PNG, WebP or JPEG."
         raise AppError("conversion_failed", 422, message)

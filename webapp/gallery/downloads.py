@@ -11,8 +11,9 @@ from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
+from webapp.accounts.signed_in import person
 from webapp.errors import not_found
-from webapp.gallery import conversions, selectors
+from webapp.gallery import conversions, held, selectors
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import services as provenance
 
@@ -66,6 +67,7 @@ def _visible(request: HttpRequest, artifact_id: UUID) -> Artifact:
     artifact = selectors.artifact_for_viewer(request.user, artifact_id)
     if artifact is None:
         raise not_found("artifact")
+    held.look(person(request), artifact)
     return artifact
 
 

@@ -3,6 +3,7 @@
 import uuid_utils.compat as uuid
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 
 class Artifact(models.Model):
@@ -11,6 +12,7 @@ class Artifact(models.Model):
     class Status(models.TextChoices):
         KEPT = "kept"
         HELD = "held"
+        REJECTED = "rejected", "rejected: a reviewer decided that it is not shown"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid7, editable=False)
     workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="artifacts")
@@ -37,7 +39,10 @@ class Artifact(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [models.UniqueConstraint(fields=["job", "index"], name="one_artifact_per_job_and_index")]
-        indexes = [models.Index(fields=["workspace", "-created_at", "-id"], name="gallery_newest_first")]
+        indexes = [
+            models.Index(fields=["workspace", "-created_at", "-id"], name="gallery_newest_first"),
+            models.Index(fields=["workspace", "created_at"], condition=Q(status="held"), name="artifact_waiting"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

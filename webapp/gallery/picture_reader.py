@@ -1,4 +1,4 @@
-"""Reads one picture file of a stranger in a process of its own (`picture_process.py`), and imports nothing of ours.
+"""Reads one picture file of a stranger in a process of its own (`webapp/processes.py`), and imports nothing of ours.
 
 The header is looked at before anything is decoded, memory and time are bounded by the system, and what comes out are
 pixels alone, encoded anew: nothing else that the file held survives. File in; one JSON line and, if all is well, a

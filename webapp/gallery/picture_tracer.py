@@ -1,4 +1,4 @@
-"""Traces one picture as SVG in a process of its own (`picture_process.py`), and imports nothing of ours.
+"""Traces one picture as SVG in a process of its own (`webapp/processes.py`), and imports nothing of ours.
 
 Tracing takes as long as the picture is restless, and holds the interpreter meanwhile. PNG in; SVG out.
 """

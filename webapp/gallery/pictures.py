@@ -6,8 +6,8 @@ No row and no storage here.
 import json
 from dataclasses import dataclass, field
 
+from webapp import processes
 from webapp.errors import AppError
-from webapp.gallery import picture_process
 
 MAX_BYTES = 20_000_000
 TAKEN = "a PNG, JPEG, WebP, GIF or AVIF of at most 20 MB, 50 million pixels and 16,384 px a side, not animated"
@@ -34,7 +34,7 @@ def clean(data: bytes, *, field_name: str = "file") -> CleanPicture:
     check_num_bytes(len(data), field_name)
     if not data:
         raise _refused(field_name, "picture_unreadable", "the file is empty", 0)
-    answer = picture_process.answer_of("picture_reader.py", data)
+    answer = processes.answer_of("webapp.gallery.picture_reader", data)
     head, _, png = answer.partition(b"\n")
     if not head:  # killed by its limits, or by a decoder that crashed
         reason = "reading it took more time or memory than one picture may take"

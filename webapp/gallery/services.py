@@ -11,7 +11,7 @@ from webapp.gallery import storage
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import manifest as manifests
 from webapp.provenance import services as provenance
-from webapp.provenance.services import MarkFacts, SignedFile
+from webapp.provenance.services import FingerprintFacts, MarkFacts, SignedFile
 from webapp.safety import services as safety
 from webapp.safety.models import Action
 from webapp.safety.rules import ScreenResult
@@ -51,6 +51,7 @@ class ArtifactDraft:
     thumbnail: SignedFile | None
     verdicts: list[ScreenResult]
     mark: MarkFacts
+    fingerprint: FingerprintFacts
 
 
 def store(draft: ArtifactDraft) -> Artifact:
@@ -87,20 +88,26 @@ def _check(draft: ArtifactDraft) -> None:
         raise RefusedError(f"artifact {draft.artifact_id} was blocked; blocked results are not kept")
     if Action.REVIEW in actions and not draft.is_held:
         raise RefusedError(f"artifact {draft.artifact_id} must be held: a verdict asks for review")
-    if not draft.mark.scheme:
-        raise RefusedError(f"artifact {draft.artifact_id} has no mark record; an unmarked one says scheme 'none'")
-    _check_credentials(draft.artifact_id, "original", draft.original)
+    if not draft.mark.scheme or not (draft.mark.is_there or draft.mark.note):
+        raise RefusedError(
+            f"artifact {draft.artifact_id} has no mark record; one without a mark says scheme 'none' and why"
+        )
+    if not draft.fingerprint.value:
+        raise RefusedError(f"artifact {draft.artifact_id} has no fingerprint")
+    _check_credentials(draft.artifact_id, "original", draft.original, draft.mark)
     if draft.thumbnail is not None:
-        _check_copy(draft.artifact_id, "thumbnail", draft.thumbnail, draft.original.manifest_label)
+        _check_copy(draft.artifact_id, "thumbnail", draft.thumbnail, draft.original.manifest_label, draft.mark)
 
 
-def _check_copy(artifact_id: UUID, what: str, copy: SignedFile, original_label: str) -> None:
-    report = _check_credentials(artifact_id, what, copy)
+def _check_copy(artifact_id: UUID, what: str, copy: SignedFile, original_label: str, mark: MarkFacts) -> None:
+    report = _check_credentials(artifact_id, what, copy, mark)
     if original_label not in report.manifest["manifests"]:
         raise RefusedError(f"the {what} of artifact {artifact_id} does not name its original as parent")
 
 
-def _check_credentials(artifact_id: UUID, what: str, signed: SignedFile) -> provenance.CredentialReport:
+def _check_credentials(
+    artifact_id: UUID, what: str, signed: SignedFile, mark: MarkFacts
+) -> provenance.CredentialReport:
     """Read the credentials of the very bytes that are about to be kept."""
     report = provenance.read(signed.data, signed.media_type, signed.sidecar)
     if report.state != "valid" or not report.is_ours:
@@ -108,25 +115,31 @@ def _check_credentials(artifact_id: UUID, what: str, signed: SignedFile) -> prov
         raise RefusedError(f"the credentials of the {what} of artifact {artifact_id} do not hold: {reasons}")
     if report.certificate_sha256 != signed.certificate_sha256 or report.manifest_label != signed.manifest_label:
         raise RefusedError(f"the {what} of artifact {artifact_id} is described by another file's credentials")
-    disclosed = manifests.disclosure_of(report.manifest["manifests"][report.manifest_label]).get("id")
+    active = report.manifest["manifests"][report.manifest_label]
+    if manifests.binding_of(active) != manifests.binding_to(mark):
+        raise RefusedError(f"the credentials of the {what} of artifact {artifact_id} do not name its mark")
+    disclosed = manifests.disclosure_of(active).get("id")
     if disclosed != artifact_id.urn:
         raise RefusedError(f"the credentials of the {what} name {disclosed}, not {artifact_id.urn}")
     return report
 
 
-def store_copy(artifact: Artifact, role: ArtifactFile.Role, copy: SignedFile, *, original_label: str) -> ArtifactFile:
+def store_copy(
+    artifact: Artifact, role: ArtifactFile.Role, copy: SignedFile, *, original_label: str, mark: MarkFacts
+) -> ArtifactFile:
     """Keep another file of an artifact that is kept already, such as its original as WebP: its bytes and credentials.
 
     A second file of the same role is not kept; the first is returned.
 
     Args:
         original_label: the manifest of the original, which the copy must name as its parent.
+        mark: the artifact's, or none where the copy cannot carry it.
 
     Raises:
-        RefusedError: the credentials are missing, wrong, another artifact's, or name another original.
+        RefusedError: the credentials are missing, wrong, another artifact's, or name another original or mark.
         AppError: storage_full.
     """
-    _check_copy(artifact.id, role, copy, original_label)
+    _check_copy(artifact.id, role, copy, original_label, mark)
     file = ArtifactFile(
         artifact=artifact,
         role=role,
@@ -199,5 +212,6 @@ def _insert(draft: ArtifactDraft, files: list[tuple[ArtifactFile, SignedFile | N
         if signed is not None:
             provenance.record_credential(file.id, signed)
     provenance.record_mark(artifact.id, draft.mark)
+    provenance.record_fingerprint(artifact.id, draft.fingerprint)
     safety.record(draft.job_id, draft.verdicts, artifact_id=artifact.id)
     return artifact

@@ -185,22 +185,42 @@ def input_bytes(workspace_id: UUID, input_id: str) -> bytes:
     Raises:
         AppError: input_unknown.
     """
-    upload = _upload(workspace_id, input_id)
-    if upload is not None:
-        return bytes_of(upload)
-    artifact = _picture(workspace_id, input_id)
-    if artifact is None:
-        raise _unknown("start_image", input_id)
-    original = selectors.file_of(artifact, ArtifactFile.Role.ORIGINAL)
-    is_picture = original is not None and original.media_type.startswith("image/")
-    role = ArtifactFile.Role.ORIGINAL if is_picture else ArtifactFile.Role.THUMBNAIL
-    with selectors.open_file(artifact, role) as file:
-        data: bytes = file.read()
-    if original is not None and original.media_type == "image/png":
+    data, media_type = input_file(workspace_id, input_id)
+    if media_type == "image/png":
         return data
     with Image.open(io.BytesIO(data)) as image, io.BytesIO() as png:
         image.convert("RGBA").save(png, "PNG")
         return png.getvalue()
+
+
+def input_file(workspace_id: UUID, input_id: str) -> tuple[bytes, str]:
+    """The same as it is kept, with its media type: of a kept picture its original, or where that is a film a picture.
+
+    Raises:
+        AppError: input_unknown.
+    """
+    upload = _upload(workspace_id, input_id)
+    if upload is not None:
+        return bytes_of(upload), "image/png"
+    artifact = _picture(workspace_id, input_id)
+    if artifact is None:
+        raise _unknown("start_image", input_id)
+    files = [selectors.file_of(artifact, role) for role in (ArtifactFile.Role.ORIGINAL, ArtifactFile.Role.THUMBNAIL)]
+    file = next(file for file in files if file is not None and file.media_type.startswith("image/"))
+    with selectors.open_bytes(file) as opened:
+        data: bytes = opened.read()
+    return data, file.media_type
+
+
+def has_upload_behind(workspace_id: UUID, input_id: str | None) -> bool:
+    """Whether this picture is a person's, or was changed from one that was, however many changes ago."""
+    while input_id is not None:
+        artifact = _picture(workspace_id, input_id)
+        if artifact is None:
+            return True
+        is_walk = artifact.request.get("walk") is not None
+        input_id = None if is_walk else artifact.request.get("start_image")
+    return False
 
 
 def _upload(workspace_id: UUID, input_id: str) -> Upload | None:

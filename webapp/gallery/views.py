@@ -14,7 +14,7 @@ from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
 from webapp.errors import not_found
-from webapp.gallery import selectors
+from webapp.gallery import held, selectors
 from webapp.gallery.explanation import heat_of
 from webapp.gallery.lineage import made_from, origin_of
 from webapp.gallery.models import Artifact, ArtifactFile
@@ -52,6 +52,7 @@ def artifact(request: HttpRequest, artifact_id: UUID) -> HttpResponse:
     found = selectors.artifact_for_viewer(user, artifact_id)
     if found is None:
         raise not_found("artifact")
+    held.look(user, found)
     current.enter(request, found.workspace)
     original = selectors.file_of(found, ArtifactFile.Role.ORIGINAL)
     context = {

@@ -1,6 +1,7 @@
-"""The only place that speaks to the broker: hand a queued job to a worker's queue, after commit."""
+"""The only place that speaks to the broker: hand a queued job to a worker's queue, after commit; or a question."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 import structlog
 from django.db import transaction
@@ -9,7 +10,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from genworkers.contract.base import Kind
-from genworkers.contract.names import GENERATE_TASK_OF_KIND, QUEUE_OF_KIND
+from genworkers.contract.names import CHECK_QUEUE, CHECK_TASK, GENERATE_TASK_OF_KIND, QUEUE_OF_KIND
 from webapp.celery import app
 from webapp.jobs.line import line_of
 from webapp.jobs.models import Job
@@ -65,3 +66,12 @@ def send(jobs: Iterable[Job]) -> int:
             break
         num_sent += 1
     return num_sent
+
+
+def send_question(question_id: UUID) -> None:
+    """Tell the check worker that somebody asks; the question itself is in `questions.py`.
+
+    Raises:
+        OperationalError: the broker is down.
+    """
+    app.send_task(CHECK_TASK, args=[str(question_id)], queue=CHECK_QUEUE, retry=False)

@@ -47,6 +47,10 @@ class Job(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    energy_j = models.FloatField(default=0.0, help_text="joules of all attempts that could still say so")
+    energy_source = models.CharField(
+        max_length=8, blank=True, help_text="how that is known: the contract's EnergySource; empty: not at all"
+    )
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.TextField(blank=True)
 

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -19,9 +20,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from genworkers.contract.base import Kind
+from genworkers.contract.energy import Energy
 from genworkers.contract.events import Blocked, Cancelled, Expired, Failed, Held, JobEvent, Queued, Stored, Succeeded
 from genworkers.contract.image import ImageRequest
 from genworkers.contract.manifests import NetManifest
+from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.contract.text import TextRequest
 from webapp.accounts.models import ApiKey, User
 from webapp.catalog import selectors as catalog
@@ -34,13 +37,19 @@ from webapp.jobs.models import Job
 from webapp.safety import rules
 from webapp.safety import services as safety_services
 from webapp.safety.models import Action
+from webapp.safety.rules import ScreenResult
+from webapp.workspaces import audit
 from webapp.workspaces import selectors as workspaces
-from webapp.workspaces.models import Workspace
+from webapp.workspaces.models import AuditEntry, Workspace
 
 log = structlog.get_logger(__name__)
 
-BLOCKED_MESSAGE = "A rule of this workspace does not allow this. Change the wording, or ask an owner about the rule."
+BLOCKED_MESSAGE = safety_services.BLOCKED_MESSAGE
 HELD_MESSAGE = "The result waits for a reviewer of this workspace."
+REJECTED_MESSAGE = (
+    "A reviewer decided that this is not shown. The reason is on the job's page, where you can appeal once."
+)
+REMOVED = "[removed]"
 HIDDEN_ENDINGS = frozenset({"blocked", "held"})
 # Small enough that a person can read it out and every JavaScript client can hold it.
 MAX_CHOSEN_SEED = 2**32
@@ -89,7 +98,7 @@ def submit(
             request=request.model_copy(update={"seed": seed}).model_dump(mode="json"),
             prompt=request.prompt,
             deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
-            **_blocked_fields() if verdict.action == Action.BLOCK else {},
+            **_blocked_fields(error_code="prompt_blocked") if verdict.action == Action.BLOCK else {},
         )
         safety_services.record(job.id, [verdict])
         if job.status == Job.Status.QUEUED:
@@ -167,12 +176,12 @@ def _unknown(what: str, value: str, known: Sequence[str], *, field: str = "") ->
     return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=[problem])
 
 
-def _blocked_fields() -> dict[str, object]:
+def _blocked_fields(*, error_code: str, error_message: str = BLOCKED_MESSAGE) -> dict[str, Any]:
     return {
         "status": Job.Status.BLOCKED,
         "finished_at": timezone.now(),
-        "error_code": "prompt_blocked",
-        "error_message": BLOCKED_MESSAGE,
+        "error_code": error_code,
+        "error_message": error_message,
     }
 
 
@@ -221,6 +230,46 @@ def finish(claim: Claim, outcome: Job.Status, *, error_code: str = "", error_mes
     return _end(claim.job, claim.fence, Job.Status.RUNNING, outcome, error_code, error_message)
 
 
+def block(claim: Claim, results: Sequence[ScreenResult]) -> bool:
+    """End a running job because a screen refused its prompt, a picture given to it, or its result.
+
+    Of what must not be kept at all the job's own words go too; the verdicts keep a hash.
+
+    Args:
+        results: every verdict that was given; the first that blocks names the reason.
+
+    Returns:
+        True if this call ended the job, False if somebody newer holds it or it had ended.
+    """
+    refusing = next(result for result in results if result.action == Action.BLOCK)
+    message = safety_services.refusal_of(refusing)
+    with transaction.atomic():
+        changed = Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
+            **_blocked_fields(error_code=f"{refusing.stage}_blocked", error_message=message)
+        )
+        if changed == 0:
+            return False
+        safety_services.record(claim.job.id, results)
+        if safety_services.must_forget(refusing):
+            _forget(claim.job, refusing)
+        dispatch.after_commit(claim.job.kind)
+    _tell(claim.job, Blocked(message=message), fence=claim.fence)
+    return True
+
+
+def _forget(job: Job, refusing: ScreenResult) -> None:
+    """Take what somebody wrote out of the job, and out of the answers that the API keeps for a day."""
+    bare = {name: job.request[name] for name in ("kind", "net", "seed", "style") if name in job.request}
+    request = GENERATION_REQUEST.validate_python(bare | {"prompt": REMOVED}).model_dump(mode="json")
+    Job.objects.filter(id=job.id).update(prompt=REMOVED, request=request)
+    for answer in job.idempotencyrecord_set.all():
+        answer.body |= {"prompt": REMOVED, "request": request}
+        answer.save(update_fields=["body"])
+    details = {"stage": refusing.stage, "categories": refusing.matched, "content_sha256": refusing.content_sha256}
+    details["asked_by"] = job.created_by.username
+    audit.append(job.workspace_id, AuditEntry.Act.WORDS_REMOVED, actor=None, subject=f"job {job.id}", details=details)
+
+
 def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> bool:
     """Store everything that a job made and end it, in one transaction: all of it once, or nothing.
 
@@ -242,10 +291,36 @@ def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> 
     return True
 
 
+def settle_review(job_id: UUID) -> None:
+    """End a held job anew once nothing of it is held any more; in the transaction of the decision.
+
+    It has succeeded when any of its results is kept, and is blocked when all were rejected. The caller holds the
+    workspace's lock, so that two reviewers of two results do not both think that the other's is still held.
+    """
+    statuses = set(Artifact.objects.filter(job_id=job_id).values_list("status", flat=True))
+    if Artifact.Status.HELD in statuses:
+        return
+    if Artifact.Status.KEPT in statuses:
+        fields: dict[str, Any] = {"status": Job.Status.SUCCEEDED, "error_code": "", "error_message": ""}
+        final: JobEvent = Succeeded()
+    else:
+        fields = _blocked_fields(error_code="output_rejected", error_message=REJECTED_MESSAGE)
+        final = Blocked(message=REJECTED_MESSAGE)
+    reviewed = Job.objects.filter(id=job_id, status__in=(Job.Status.HELD, Job.Status.BLOCKED))
+    if reviewed.exclude(status=fields["status"]).update(**fields):
+        job = Job.objects.get(id=job_id)
+        transaction.on_commit(lambda: _tell(job, final, is_alone=True), robust=True)
+
+
 def _tell_stored(claim: Claim, stored: Sequence[Artifact], *, is_held: bool) -> None:
     final: JobEvent = Held(message=HELD_MESSAGE) if is_held else Succeeded()
     pieces = [Stored(artifact_id=str(artifact.id), index=artifact.index) for artifact in stored]
     _tell(claim.job, *pieces, final, fence=claim.fence)
+
+
+def account(job: Job, energy: Energy) -> None:
+    """Put energy down to a job, whoever holds it: what an attempt has spent is spent, also when nothing came of it."""
+    Job.objects.filter(id=job.id).update(energy_j=F("energy_j") + energy.joules, energy_source=energy.source)
 
 
 def requeue(job: Job, fence: int, *, error_code: str, is_clean: bool = False) -> bool:
@@ -338,10 +413,10 @@ def _end(job: Job, fence: int | None, expected: Job.Status, outcome: Job.Status,
     return changed == 1
 
 
-def _tell(job: Job, *messages: JobEvent, fence: int | None = None) -> None:
+def _tell(job: Job, *messages: JobEvent, fence: int | None = None, is_alone: bool = False) -> None:
     """Publish, if Redis is there: the row is the truth, and watchers compare with it at every heartbeat."""
     is_hidden = messages[-1].kind in HIDDEN_ENDINGS  # what was shown on the way is not for everybody after all
-    max_events = 1 if is_hidden else eventlog.MAX_EVENTS
+    max_events = 1 if is_hidden or is_alone else eventlog.MAX_EVENTS
     try:
         events.publish(job.id, job.fence if fence is None else fence, messages, max_events=max_events)
     except (redis.RedisError, eventlog.FenceLostError) as error:

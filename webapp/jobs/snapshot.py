@@ -1,7 +1,7 @@
 """Everything about one job at one moment: the body of the REST resource, and what a watcher gets who lost the log."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import redis
@@ -9,8 +9,11 @@ from django.conf import settings
 from django.urls import reverse
 from pydantic import BaseModel, Field
 
+from genworkers.contract.energy import EnergySource
 from webapp.jobs import eventlog, selectors
 from webapp.jobs.models import Job
+from webapp.safety import selectors as safety
+from webapp.safety.models import Decision
 
 
 class JobError(BaseModel):
@@ -18,6 +21,24 @@ class JobError(BaseModel):
 
     code: str
     message: str
+
+
+class Review(BaseModel):
+    """What a reviewer decided about one result of the job."""
+
+    artifact: UUID
+    status: Literal["released", "rejected"]
+    reason: str = Field(description="why it was rejected, for the person who asked")
+    may_appeal: bool = Field(description="that person may still answer: POST /artifacts/{artifact}/appeal")
+    appeal: Literal["none", "open", "upheld", "overturned"]
+    answer: str = Field(description="what was said to the appeal")
+
+
+class JobEnergy(BaseModel):
+    """What a job has cost, over all attempts."""
+
+    joules: float
+    source: EnergySource = Field(description="counters of the processors (rapl) or of the GPU (nvml), or an estimate")
 
 
 class JobUrls(BaseModel):
@@ -48,7 +69,10 @@ class JobSnapshot(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     error: JobError | None
+    energy: JobEnergy | None = Field(description="null before a worker has worked on it")
     artifacts: list[UUID]
+    note: str = Field(description="words of support for the person who asked, to be shown to them; mostly empty")
+    reviews: list[Review] = Field(description="what reviewers decided about its held results")
     urls: JobUrls
 
 
@@ -76,7 +100,12 @@ def snapshot(job: Job) -> JobSnapshot:
         started_at=job.started_at,
         finished_at=job.finished_at,
         error=JobError(code=job.error_code, message=job.error_message) if job.error_code else None,
+        energy=JobEnergy(joules=job.energy_j, source=cast(EnergySource, job.energy_source))
+        if job.energy_source
+        else None,
         artifacts=list(job.artifacts.order_by("index").values_list("id", flat=True)),
+        note=safety.note_for(job.id),
+        reviews=[_review(notice) for notice in safety.notices_for(job.id)],
         urls=JobUrls(
             self=api,
             cancel=f"{api}/cancel",
@@ -84,4 +113,19 @@ def snapshot(job: Job) -> JobSnapshot:
             artifacts=f"{settings.BASE_URL}/api/v1/artifacts?job={job.id}",
             page=settings.BASE_URL + reverse("job", args=[job.id]),
         ),
+    )
+
+
+def _review(notice: safety.Notice) -> Review:
+    is_released = notice.status == Decision.Outcome.RELEASED
+    state: Literal["none", "open", "upheld", "overturned"] = "none" if notice.appeal is None else "open"
+    if notice.answer is not None:
+        state = "overturned" if is_released else "upheld"
+    return Review(
+        artifact=notice.artifact_id,
+        status="released" if is_released else "rejected",
+        reason=notice.reason,
+        may_appeal=notice.may_appeal,
+        appeal=state,
+        answer="" if notice.answer is None else notice.answer.reason,
     )

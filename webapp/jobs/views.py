@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -12,6 +13,7 @@ from webapp.errors import AppError, not_found
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
+from webapp.jobs.usage import usage_of
 from webapp.workspaces import current
 from webapp.workspaces.selectors import may_generate
 
@@ -67,8 +69,10 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
         "may_cancel": may_generate(user, workspace.id),
         "swap_badge": True,
     }
-    is_fragment = request.GET.get("part") == "rows"
-    return render(request, "jobs/_queue_rows.html" if is_fragment else "jobs/queue.html", context)
+    if request.GET.get("part") == "rows":
+        return render(request, "jobs/_queue_rows.html", context)
+    grid = {"grid_name": settings.GRID_NAME, "grid_g_per_kwh": settings.GRID_G_PER_KWH}
+    return render(request, "jobs/queue.html", context | grid | {"usage": usage_of(workspace)})
 
 
 def _watched(user: User, job_id: UUID) -> Job:

@@ -1,4 +1,6 @@
-"""The studio's own certificates: a root, an issuing authority and the signer, made once per data directory.
+"""The certificates that sign: the studio's own (root, issuing authority, signer), or one that an operator brings.
+
+The own ones are made once per data directory, and what they signed stays ours when another takes over.
 
 Private keys are read here and nowhere else, and never leave the folder. See docs/adr on why they live so long.
 """
@@ -13,25 +15,42 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ORGANISATION = "Tessera"
 ROOT_YEARS, ISSUING_YEARS, SIGNER_YEARS = 30, 25, 20
+_OF_CURVE_BITS = {256: "es256", 384: "es384", 521: "es512"}
 FILES = ("root.pem", "root.key", "issuing.pem", "issuing.key", "signer.pem", "signer.key")
+
+
+class CertificateError(ValueError):
+    """The certificate that an operator brought cannot sign; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What signing and checking need. `signer_key_pem` stays out of every representation."""
+    """What signing and checking need. `signer_key_pem` stays out of every representation.
 
-    root_pem: str
+    Args:
+        anchors_pem: the certificates that what we signed leads up to.
+        algorithm: of the signatures, as c2pa names it.
+        valid_from, valid_until: of the certificate that signs.
+        certificates: serial number in decimal and SHA-256 of each that signs or signed for this studio.
+    """
+
+    anchors_pem: str
     chain_pem: str
     signer_key_pem: str = field(repr=False)
+    algorithm: str
     signer_name: str
-    signer_serial: str
     signer_sha256: str
+    valid_from: datetime
+    valid_until: datetime
+    certificates: tuple[tuple[str, str], ...]
 
 
 def _name(common_name: str) -> x509.Name:
@@ -43,7 +62,7 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
-def _certificate(
+def certificate(
     subject: str,
     key: ec.EllipticCurvePrivateKey,
     issuer: str,
@@ -94,6 +113,13 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The private key as PKCS 8, not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def _write_chain(folder: Path) -> None:
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("root", "issuing", "signer")}
     public = (
@@ -104,15 +130,12 @@ def _write_chain(folder: Path) -> None:
     studio = f"Tessera studio {hashlib.sha256(public).hexdigest()[:8]}"
     root, issuing = f"{studio} root", f"{studio} issuing"
     certificates = {
-        "root": _certificate(root, keys["root"], root, keys["root"], years=ROOT_YEARS, path_length=1),
-        "issuing": _certificate(issuing, keys["issuing"], root, keys["root"], years=ISSUING_YEARS, path_length=0),
-        "signer": _certificate(studio, keys["signer"], issuing, keys["issuing"], years=SIGNER_YEARS, path_length=None),
+        "root": certificate(root, keys["root"], root, keys["root"], years=ROOT_YEARS, path_length=1),
+        "issuing": certificate(issuing, keys["issuing"], root, keys["root"], years=ISSUING_YEARS, path_length=0),
+        "signer": certificate(studio, keys["signer"], issuing, keys["issuing"], years=SIGNER_YEARS, path_length=None),
     }
     for name, key in keys.items():
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        _write(folder / f"{name}.key", pem)
+        _write(folder / f"{name}.key", key_pem(key))
         _write(folder / f"{name}.pem", certificates[name].public_bytes(serialization.Encoding.PEM))
 
 
@@ -141,22 +164,65 @@ def make_once(folder: Path) -> None:
 
 
 @lru_cache(maxsize=8)
-def load(folder: Path) -> Authority:
+def load(folder: Path, chain_file: Path | None = None, key_file: Path | None = None) -> Authority:
     """The authority in this folder, made first when there is none.
+
+    Args:
+        chain_file: PEM of the certificate to sign with instead, followed by those above it.
+        key_file: PEM of its private key.
 
     Raises:
         OSError: a file is missing or cannot be read. It is never replaced by a new one: what was signed with the
             old root would no longer be ours.
+        CertificateError: the files that were brought hold no certificate, no key, or two that do not belong together.
     """
     make_once(folder)
     content = {name: (folder / name).read_text() for name in FILES}
-    signer = x509.load_pem_x509_certificate(content["signer.pem"].encode())
-    common_name = signer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    own = x509.load_pem_x509_certificate(content["signer.pem"].encode())
+    if chain_file is None or key_file is None:
+        chain = content["signer.pem"] + content["issuing.pem"]
+        return _authority(chain, content["signer.key"], content["root.pem"])
+    brought = chain_file.read_text()
+    above = brought[brought.rindex("-----BEGIN CERTIFICATE-----") :] if "-----BEGIN CERTIFICATE-----" in brought else ""
+    return _authority(brought, key_file.read_text(), content["root.pem"] + above, former=own)
+
+
+def _authority(chain_pem: str, key_pem: str, anchors_pem: str, *, former: x509.Certificate | None = None) -> Authority:
+    try:
+        signer = x509.load_pem_x509_certificates(chain_pem.encode())[0]
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"the certificate or its key cannot be read: {error}") from error
+    if _public_pem(key.public_key()) != _public_pem(signer.public_key()):
+        raise CertificateError("the private key is not that of the first certificate in the file")
+    names = signer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Authority(
-        root_pem=content["root.pem"],
-        chain_pem=content["signer.pem"] + content["issuing.pem"],
-        signer_key_pem=content["signer.key"],
-        signer_name=str(common_name),
-        signer_serial=str(signer.serial_number),
+        anchors_pem=anchors_pem,
+        chain_pem=chain_pem,
+        signer_key_pem=key_pem,
+        algorithm=_algorithm(key),
+        signer_name=str(names[0].value) if names else signer.subject.rfc4514_string(),
         signer_sha256=signer.fingerprint(hashes.SHA256()).hex(),
+        valid_from=signer.not_valid_before_utc,
+        valid_until=signer.not_valid_after_utc,
+        certificates=tuple(
+            (str(one.serial_number), one.fingerprint(hashes.SHA256()).hex())
+            for one in (signer, former)
+            if one is not None
+        ),
     )
+
+
+def _public_pem(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _algorithm(key: PrivateKeyTypes) -> str:
+    """C2PA 2.2, section 13.2: the signatures that a certificate may make, by its kind of key."""
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size in _OF_CURVE_BITS:
+        return _OF_CURVE_BITS[key.key_size]
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "ps256"
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    raise CertificateError("C2PA signs with EC P-256, P-384 or P-521, RSA or Ed25519; this key is of another kind")

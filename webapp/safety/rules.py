@@ -12,7 +12,7 @@ from uuid import UUID
 from genworkers.contract import normalise
 from webapp.safety.models import Action, BlockedTerm
 
-Stage: TypeAlias = Literal["prompt", "output"]
+Stage: TypeAlias = Literal["prompt", "input", "output"]
 Words: TypeAlias = tuple[str, ...]
 
 SCREEN = "rules"
@@ -28,13 +28,26 @@ _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+|[^\w\s]|_")
 
 @dataclass(frozen=True, slots=True)
 class ScreenResult:
-    """What one screen said of one text. `matched` holds the workspace's terms as they were entered."""
+    """What one screen said of one text or picture, and what follows from it.
+
+    `matched` holds the workspace's terms as they were entered, or for a net the categories that fired, severest first;
+    a net also has its `scores`, 0..1, and the number of the policy that weighed them. `content_sha256` is of what was
+    judged, before anything was marked or signed, so that the same content is known again; empty where nobody asks.
+    """
 
     action: str
     screen: str
     version: str
     stage: Stage
     matched: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    policy_number: int | None = None
+    content_sha256: str = ""
+
+
+def severest(results: Iterable[ScreenResult]) -> str:
+    """The action that wins over all others; allow when nobody said anything."""
+    return max((result.action for result in results), key=SEVERITY.__getitem__, default=Action.ALLOW.value)
 
 
 def _split(text: str) -> Words:

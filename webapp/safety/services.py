@@ -1,13 +1,25 @@
-"""Writes: verdicts as they are given, and the terms that a workspace refuses or sends to review."""
+"""Writes: verdicts as they are given, a workspace's policy, and the terms that it refuses or sends to review."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
-from webapp.errors import AppError
-from webapp.safety import rules
-from webapp.safety.models import Action, BlockedTerm, Verdict
+from django.db import transaction
 
+from genworkers.contract.base import without_controls
+from webapp.accounts.models import User
+from webapp.errors import AppError, echo, invalid_fields
+from webapp.safety import policy as policies
+from webapp.safety import rules, selectors
+from webapp.safety.models import Action, BlockedTerm, PolicyVersion, Verdict
+from webapp.safety.policy import Policy
+from webapp.safety.selectors import PolicyInForce
+from webapp.workspaces import audit
+from webapp.workspaces.models import AuditEntry, Workspace
+from webapp.workspaces.selectors import is_owner
+
+BLOCKED_MESSAGE = "A rule of this workspace does not allow this. Change the wording, or ask an owner about the rule."
 MAX_TERM_CHARS = 200
+MAX_NOTE_CHARS = 500
 TERM_ACTIONS = (Action.BLOCK.value, Action.REVIEW.value)
 
 
@@ -22,9 +34,116 @@ def record(job_id: UUID, results: Iterable[rules.ScreenResult], *, artifact_id: 
             version=result.version,
             action=result.action,
             matched=result.matched,
+            scores=result.scores,
+            policy_number=result.policy_number,
+            content_sha256=result.content_sha256,
         )
         for result in results
     )
+
+
+def record_once(job_id: UUID, results: Iterable[rules.ScreenResult]) -> None:
+    """Keep what screens said about a job before any result, unless an earlier attempt has kept it."""
+    known = set(Verdict.objects.filter(job_id=job_id, artifact=None).values_list("stage", "screen"))
+    record(job_id, [result for result in results if (result.stage, result.screen) not in known])
+
+
+def refusal_of(result: rules.ScreenResult) -> str:
+    """What the person is told whose job this verdict ends: a net's category by its name, a term by none."""
+    if result.policy_number is None:
+        return BLOCKED_MESSAGE
+    what, why = policies.STAGE_WORDS[result.stage], policies.in_words(result.matched[:1])
+    if must_forget(result):
+        return (
+            f"Refused: {what} was taken for {why}. Nothing of it was kept but a hash. "
+            "If that is wrong, give this job's id to an owner of the workspace."
+        )
+    return f"The policy of this workspace refuses {what}: {why}. Change it, or ask an owner about the policy."
+
+
+def must_forget(result: rules.ScreenResult) -> bool:
+    """Whether this verdict demands that nothing of the content stays."""
+    is_net = result.policy_number is not None
+    return is_net and result.action == Action.BLOCK and policies.ZERO_TOLERANCE in result.matched
+
+
+def change_policy(user: User, workspace: Workspace, policy: Policy, *, based_on: int, note: str = "") -> PolicyInForce:
+    """Put a policy in force from now on; one that changes nothing makes no new version.
+
+    Args:
+        based_on: the number of the version that was read, so that two owners do not undo each other unseen.
+        note: why, for the history; at most 500 characters.
+
+    Raises:
+        AppError: forbidden, invalid_request, policy_changed.
+    """
+    if not is_owner(user, workspace.id):
+        raise AppError("forbidden", 403, "Only an owner of the workspace may change its policy.")
+    policies.check(policy)
+    note = checked_words("note", note, least=0, most=MAX_NOTE_CHARS)
+    with transaction.atomic():
+        audit.lock(workspace.id)
+        now = selectors.policy_of(workspace.id)
+        if now.number != based_on:
+            raise _changed_meanwhile(now, based_on)
+        changes = policies.changes(now.policy, policy)
+        if not changes:
+            return now
+        version = PolicyVersion.objects.create(
+            workspace=workspace,
+            number=now.number + 1,
+            thresholds=policy.model_dump(mode="json"),
+            note=note,
+            created_by=user,
+        )
+        details = {
+            "note": note,
+            "changes": [
+                {"field": f"{one.stage}.{one.category}.{one.field}", "before": one.before, "after": one.after}
+                for one in changes
+            ],
+        }
+        subject = f"policy {version.number}"
+        audit.append(workspace.id, AuditEntry.Act.POLICY_CHANGED, actor=user, subject=subject, details=details)
+    return PolicyInForce(version.number, policy, version)
+
+
+def _changed_meanwhile(now: PolicyInForce, based_on: int) -> AppError:
+    who = "" if now.version is None else f" {now.version.created_by.username} made version {now.number}."
+    message = f"The policy is not the one that you changed any more.{who} Read it again, then make your change."
+    problem = {
+        "field": "based_on",
+        "code": "policy_changed",
+        "message": "another version is in force",
+        "value": str(based_on),
+        "allowed": str(now.number),
+    }
+    return AppError("policy_changed", 409, message, problems=[problem])
+
+
+def checked_words(field: str, text: str, *, least: int, most: int) -> str:
+    """What somebody wrote for others to read, without white space around it.
+
+    Raises:
+        AppError: invalid_request, when it is too short, too long, or has control characters or unpaired surrogates.
+    """
+    text = text.replace("\r\n", "\n").strip()
+    problem = ""
+    try:
+        without_controls(text).encode()
+    except UnicodeEncodeError:
+        problem = "it holds half of a character (an unpaired surrogate)"
+    except ValueError as error:
+        problem = str(error)
+    if len(text) < least:
+        problem = "write at least a word, for the person who made it" if field == "reason" else "write at least a word"
+    elif len(text) > most:
+        problem = f"shorten it: it has {len(text)} characters"
+    if problem:
+        allowed = f"{least} to {most} characters"
+        entry = {"field": field, "code": "value_error", "message": problem, "value": echo(text), "allowed": allowed}
+        raise invalid_fields([entry])
+    return text
 
 
 def _invalid(field: str, value: str, message: str, allowed: str) -> AppError:
@@ -32,8 +151,11 @@ def _invalid(field: str, value: str, message: str, allowed: str) -> AppError:
     return AppError("invalid_request", 422, f"{field}: {message}", problems=[problem])
 
 
-def set_term(workspace_id: UUID, term: str, action: str) -> BlockedTerm:
+def set_term(workspace_id: UUID, term: str, action: str, *, actor: User | None = None) -> BlockedTerm:
     """Refuse (`block`) or send to review (`review`) what holds this term from now on; a known term changes its action.
+
+    Args:
+        actor: who, for the audit log; None is an operator at the command line.
 
     Raises:
         AppError: invalid_request, when the term is empty, too long or not printable, or the action is another one.
@@ -46,11 +168,20 @@ def set_term(workspace_id: UUID, term: str, action: str) -> BlockedTerm:
         raise _invalid("term", f"{shown[:100]}...", "shorten the term", f"at most {MAX_TERM_CHARS} characters")
     if not rules.keys_of(term) or shown != term or not term.isprintable():
         raise _invalid("term", ascii(term), "write a word or phrase of visible characters", "1 to 200 characters")
-    row, _ = BlockedTerm.objects.update_or_create(workspace_id=workspace_id, term=term, defaults={"action": action})
+    with transaction.atomic():
+        row, _ = BlockedTerm.objects.update_or_create(workspace_id=workspace_id, term=term, defaults={"action": action})
+        details = {"term": term, "action": action}
+        audit.append(workspace_id, AuditEntry.Act.TERM_SET, actor=actor, subject=f"term {row.id}", details=details)
     return row
 
 
-def remove_term(workspace_id: UUID, term: str) -> bool:
+def remove_term(workspace_id: UUID, term: str, *, actor: User | None = None) -> bool:
     """Stop refusing this term; False when it was not on the list."""
-    num_removed, _ = BlockedTerm.objects.filter(workspace_id=workspace_id, term=" ".join(term.split())).delete()
-    return num_removed > 0
+    with transaction.atomic():
+        row = BlockedTerm.objects.filter(workspace_id=workspace_id, term=" ".join(term.split())).first()
+        if row is None:
+            return False
+        subject, details = f"term {row.id}", {"term": row.term, "action": row.action}
+        row.delete()
+        audit.append(workspace_id, AuditEntry.Act.TERM_REMOVED, actor=actor, subject=subject, details=details)
+    return True

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -50,26 +51,25 @@ async def drafts(request: HttpRequest, slug: str) -> HttpResponse:
     """Four drafts of the prompt in the form, as a fragment; whoever asks again gives up what they asked before."""
     job = await sync_to_async(_submit)(request, slug)
     found: dict[int, str] = {}
-    ending = ""
+    event: dict[str, Any] = {}
     try:
         async with asyncio.timeout(WAIT_S):
             async with aclosing(follow(job.id, 0)) as messages:
                 async for message in messages:
                     event = message.get("event", {})
-                    ending = str(event.get("kind", ""))
-                    if ending == "preview":
+                    if event.get("kind") == "preview":
                         found[event["index"]] = event["image"]
     except TimeoutError:
         await sync_to_async(jobs_services.cancel)(job)
     shown = [Draft((job.request["seed"] + index) & MAX_SEED, image) for index, image in sorted(found.items())]
-    context = {"drafts": shown, "problem": "" if shown else _problem(ending)}
+    context = {"drafts": shown, "problem": "" if shown else _problem(event)}
     return await sync_to_async(render)(request, "studio/_drafts.html", context)
 
 
-def _problem(ending: str) -> str:
-    if ending == "blocked":
-        return jobs_services.BLOCKED_MESSAGE
-    return "No drafts of this." if ending in FINAL_EVENT_KINDS else BUSY
+def _problem(last: Mapping[str, Any]) -> str:
+    if last.get("kind") == "blocked":
+        return str(last["message"])
+    return "No drafts of this." if last.get("kind") in FINAL_EVENT_KINDS else BUSY
 
 
 def _submit(request: HttpRequest, slug: str) -> Job:

@@ -3,8 +3,11 @@
 What the form means is in `walk_form.py`.
 """
 
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from genworkers.contract.manifests import NetManifest
+from genworkers.contract.names import VERSION
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
 from webapp.catalog import selectors as catalog
@@ -24,6 +28,8 @@ from webapp.jobs import selectors as jobs
 from webapp.jobs import services as jobs_services
 from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
+from webapp.provenance import services as provenance
+from webapp.provenance.manifest import GenerationFacts, unmarked
 from webapp.studio import walk_form
 from webapp.studio.walk_form import WalkForm
 from webapp.workspaces.current import enter_by_slug
@@ -144,7 +150,7 @@ def atlas(request: HttpRequest, net: str) -> HttpResponse:
     """The picture of a net's map: a file of its checkpoint folder that its manifest lists."""
     manifest, folder = catalog.net(net), catalog.folder_of(net)
     entry = manifest.files.get(ATLAS_PART) if manifest is not None else None
-    if folder is None or entry is None:
+    if manifest is None or folder is None or entry is None:
         raise not_found("map")
     path = (folder / str(entry.get("path", ""))).resolve()
     etag = f'"{entry.get("sha256", "")}"'
@@ -152,10 +158,26 @@ def atlas(request: HttpRequest, net: str) -> HttpResponse:
         raise not_found("map")
     if path.stat().st_size > MAX_ATLAS_BYTES:
         raise not_found("map")
-    whole = HttpResponse(path.read_bytes(), content_type="image/webp")
+    whole = HttpResponse(_signed_atlas(path, manifest.name, manifest.title, manifest.sha256), content_type="image/webp")
     response = get_conditional_response(request, etag=etag, response=whole) or whole
     # The address on the page changes with the checkpoint, so a browser may keep the picture for a day.
     response["Cache-Control"] = "private, max-age=86400"
     response["ETag"] = etag
     response["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+@lru_cache(maxsize=4)
+def _signed_atlas(path: Path, net: str, title: str, checkpoint_sha256: str) -> bytes:
+    """The picture with credentials: a net drew it, if not for anybody."""
+    facts = GenerationFacts(
+        artifact_id=uuid5(NAMESPACE_URL, f"{checkpoint_sha256}/{path.name}"),
+        job_id=None,
+        title=f"Map of {title}",
+        net=net,
+        checkpoint_sha256=checkpoint_sha256,
+        created_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+        software_version=VERSION,
+        mark=unmarked("A net's own map is drawn once, for everybody."),
+    )
+    return provenance.sign(path.read_bytes(), "image/webp", facts=facts).data

@@ -1,8 +1,10 @@
-"""The tenant of everything: a workspace and its members."""
+"""The tenant of everything: a workspace, its members, and the log of what was done in it."""
 
 import uuid_utils.compat as uuid
 from django.conf import settings
 from django.db import models
+
+from webapp.workspaces.append_only import AppendOnly
 
 
 class Workspace(models.Model):
@@ -36,3 +38,39 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role} of {self.workspace_id}"
+
+
+class AuditEntry(AppendOnly):
+    """One act in a workspace, chained by its hash to the one before. Written by `audit.append` alone."""
+
+    class Act(models.TextChoices):
+        LOOKED = "looked", "looked at a result that is not released"
+        RELEASED = "released", "released a held result"
+        REJECTED = "rejected", "rejected a held result"
+        APPEALED = "appealed", "appealed"
+        OVERTURNED = "overturned", "overturned a rejection"
+        UPHELD = "upheld", "upheld a rejection"
+        CHECKED = "checked", "judged again, blind"
+        POLICY_CHANGED = "policy_changed", "changed the policy"
+        TERM_SET = "term_set", "put a term on the list"
+        TERM_REMOVED = "term_removed", "took a term off the list"
+        WORDS_REMOVED = "words_removed", "blocked a job and kept nothing of it"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="audit_entries")
+    number = models.PositiveBigIntegerField(help_text="from 1, without gaps")
+    at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150, blank=True, help_text="as it was then; empty: the studio itself")
+    act = models.CharField(max_length=20, help_text="one of Act; a new one needs no change of the table")
+    subject = models.CharField(max_length=100, help_text="what it was done to, such as `artifact ID`")
+    details = models.JSONField(default=dict)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["workspace", "number"]
+        constraints = [models.UniqueConstraint(fields=["workspace", "number"], name="one_audit_entry_per_number")]
+        indexes = [models.Index(fields=["workspace", "subject"], name="audit_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.act} {self.subject}"

@@ -24,3 +24,19 @@ def role_in(user: User, workspace_id: UUID) -> str | None:
 def may_generate(user: User, workspace_id: UUID) -> bool:
     """Whether this person may start and cancel jobs here."""
     return role_in(user, workspace_id) in GENERATING_ROLES
+
+
+def may_review(user: User, workspace_id: UUID) -> bool:
+    """Whether this person may see what is held here and decide about it."""
+    return role_in(user, workspace_id) in REVIEWING_ROLES
+
+
+def is_owner(user: User, workspace_id: UUID) -> bool:
+    """Whether this person sets the rules here."""
+    return role_in(user, workspace_id) == Membership.Role.OWNER
+
+
+def reviewers_of(workspace_id: UUID) -> frozenset[int]:
+    """The ids of everybody who may review here."""
+    members = Membership.objects.filter(workspace_id=workspace_id, role__in=REVIEWING_ROLES, user__is_active=True)
+    return frozenset(members.values_list("user_id", flat=True))

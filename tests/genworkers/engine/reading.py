@@ -6,6 +6,7 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.text_engine import NetStats, TextEngine
 from genworkers.engine.ticket import Ticket
+from genworkers.marks.keys import MarkKey
 
 
 def request(prompt: str = "the boat", **changes: object) -> TextRequest:
@@ -15,10 +16,16 @@ def request(prompt: str = "the boat", **changes: object) -> TextRequest:
 
 
 def ask(
-    engine: TextEngine, asked: TextRequest, *, seed: int = 0, user: str = "ann", deadline_s: float = 60
+    engine: TextEngine,
+    asked: TextRequest,
+    *,
+    seed: int = 0,
+    user: str = "ann",
+    deadline_s: float = 60,
+    mark_key: MarkKey | None = None,
 ) -> Ticket[TextStep]:
     """Submit with the usual values."""
-    return engine.submit(asked, seed=seed, deadline_s=deadline_s, user=user)
+    return engine.submit(asked, seed=seed, deadline_s=deadline_s, user=user, mark_key=mark_key)
 
 
 def read_all(ticket: Ticket[TextStep]) -> list[TextStep]:

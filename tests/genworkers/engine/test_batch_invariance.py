@@ -13,6 +13,7 @@ from genworkers.engine.config import EngineConfig, Precision
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.text_engine import TextEngine
 from genworkers.engine.ticket import Ticket
+from genworkers.marks.keys import MarkKey
 from genworkers.nets import native_library
 from genworkers.nets.native_decoder import NativePagedDecoder
 from genworkers.nets.paged_decoder import PagedDecoder
@@ -88,6 +89,12 @@ def mixed_requests() -> list[TextRequest]:
 
 
 REQUESTS = mixed_requests()
+KEYS = (MarkKey("one", bytes(32)), MarkKey("two", bytes([1] * 32)), None)
+
+
+def ask_for(engine: TextEngine, n: int, user: str = "ann") -> Ticket[TextStep]:
+    """Two of three texts are marked, under two keys."""
+    return ask(engine, REQUESTS[n], seed=n, user=user, mark_key=KEYS[n % 3])
 
 
 def read_text(ticket: Ticket[TextStep]) -> Text:
@@ -111,7 +118,7 @@ def in_company(engine: TextEngine, seed: int) -> list[Text]:
             others.append(ask(engine, request("x" * chance.randint(1, 60), max_tokens=25), seed=n, user="noise"))
         if others and chance.random() < 0.3:
             chance.choice(others).cancel()
-        tickets[n] = ask(engine, REQUESTS[n], seed=n, user=f"user {n % 6}")
+        tickets[n] = ask_for(engine, n, f"user {n % 6}")
         if chance.random() < 0.2:
             time.sleep(chance.random() * 0.003)
     texts = [read_text(tickets[n]) for n in range(NUM_REQUESTS)]
@@ -124,8 +131,8 @@ def in_company(engine: TextEngine, seed: int) -> list[Text]:
 def test_company_changes_no_text(make: MakeDecoder) -> None:
     roomy = EngineConfig(max_running=64, step_tokens=256)
     with TextEngine(TinyNets({"tiny": lambda: make(400)}), roomy) as engine:
-        alone = [read_text(ask(engine, asked, seed=n)) for n, asked in enumerate(REQUESTS)]
-        warm = [read_text(ask(engine, asked, seed=n)) for n, asked in enumerate(REQUESTS)]
+        alone = [read_text(ask_for(engine, n)) for n in range(NUM_REQUESTS)]
+        warm = [read_text(ask_for(engine, n)) for n in range(NUM_REQUESTS)]
         assert warm == alone, "what the cache holds already changes nothing"
         assert engine.stats()[0].num_cached_tokens > 0
         assert in_company(engine, 0) == alone
@@ -145,12 +152,12 @@ def test_company_changes_no_text(make: MakeDecoder) -> None:
 @pytest.mark.parametrize("make", DECODERS[:1])
 def test_requests_from_many_threads_change_no_text(make: MakeDecoder) -> None:
     with TextEngine(TinyNets({"tiny": lambda: make(40)}), EngineConfig(max_running=8, step_tokens=32)) as engine:
-        alone = [read_text(ask(engine, asked, seed=n)) for n, asked in enumerate(REQUESTS)]
+        alone = [read_text(ask_for(engine, n)) for n in range(NUM_REQUESTS)]
         for _ in range(5):
             texts: dict[int, Text] = {}
 
             def write(n: int, texts: dict[int, Text] = texts) -> None:
-                texts[n] = read_text(ask(engine, REQUESTS[n], seed=n, user=f"user {n % 6}"))
+                texts[n] = read_text(ask_for(engine, n, f"user {n % 6}"))
 
             threads = [threading.Thread(target=write, args=(n,)) for n in range(NUM_REQUESTS)]
             for thread in threads:

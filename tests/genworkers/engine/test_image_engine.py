@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genworkers.checkpoints import CheckpointError, CheckpointFacts, save
+from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.image import ImageRequest
 from genworkers.engine.errors import EngineError
 from genworkers.engine.image_engine import ImageEngine, ImageItem, ImageResult, ImageStep
@@ -170,6 +171,27 @@ def test_out_of_memory_fails_one_job_and_the_next_runs(
         read_all(ticket)
     assert caught.value.code == "out_of_memory"
     assert results(read_all(slow_engine.submit(ImageRequest(prompt="cat"), seed=1, deadline_s=20)))
+
+
+def test_memory_that_runs_out_over_a_finished_picture_fails_its_job_alone(
+    slow: SlowMosaic, slow_engine: ImageEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    develop = slow.mosaic.develop
+    failing: list[int] = []
+
+    def develop_or_fail(picture: MosaicPicture) -> list[Pixels] | None:
+        if picture.seed in failing:
+            raise MemoryError
+        return develop(picture)
+
+    monkeypatch.setattr(slow.mosaic, "develop", develop_or_fail)
+    failing.append(1)
+    tickets = [slow_engine.submit(ImageRequest(prompt="cat"), seed=seed, deadline_s=20) for seed in (1, 2)]
+    slow.gate.release(1000)
+    with pytest.raises(EngineError) as caught:
+        read_all(tickets[0])
+    assert caught.value.code == "out_of_memory"
+    assert len(results(read_all(tickets[1]))) == 1
 
 
 def test_a_job_over_the_memory_budget_fails_alone_with_numbers_and_advice(mosaic: MosaicPainter) -> None:

@@ -2,18 +2,31 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from django.db import connection
 
+from genworkers.contract.checks import EMBEDDING_WIDTH, Embed, Embedded, Moderate, Moderated
 from genworkers.contract.events import JobEvent, Started, TextPiece, TokenLogprob
+from genworkers.contract.safety import Screening
 from webapp.jobs import events, services
 from webapp.jobs.models import Job
+from webapp.safety.services import BLOCKED_MESSAGE
 
 Script = Sequence[JobEvent]
 Ending = Callable[[services.Claim], object]
 WAIT_S = 10.0
+
+
+async def answered(question: Embed | Moderate) -> Embedded | Moderated:
+    """What a check worker without a net answers: every text lies in the same place, and nothing is found."""
+    if isinstance(question, Embed):
+        vector = b64encode(bytes(4 * EMBEDDING_WIDTH)).decode()
+        return Embedded(vectors=[vector] * len(question.texts), num_tokens=[3] * len(question.texts))
+    nothing = Screening(screen="none", version="0", scores={})
+    return Moderated(texts=[nothing] * len(question.texts), pictures=[nothing] * len(question.pictures))
 
 
 def piece(
@@ -42,7 +55,7 @@ def fail(code: str, message: str) -> Ending:
 
 def block(claim: services.Claim) -> None:
     """End withheld by a rule."""
-    services.finish(claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=services.BLOCKED_MESSAGE)
+    services.finish(claim, Job.Status.BLOCKED, error_code="output_blocked", error_message=BLOCKED_MESSAGE)
 
 
 def lose(claim: services.Claim) -> None:

@@ -1,6 +1,7 @@
 """Who may do what: every operation of the API against every kind of caller."""
 
 import io
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from webapp.gallery import uploads
 from webapp.gallery.pictures import CleanPicture
 from webapp.jobs import eventlog
 from webapp.jobs.models import Job
+from webapp.safety.policy import DEFAULT
 from webapp.workspaces.models import Membership
 
 pytestmark = pytest.mark.django_db
@@ -46,9 +48,47 @@ OPERATIONS = {
     "get_upload_content": ("GET", "/uploads/{upload}/content", 404, 200, 200),
     "list_nets": ("GET", "/nets", 200, 200, 200),
     "get_net": ("GET", "/nets/mosaic", 200, 200, 200),
+    "get_usage": ("GET", "/usage?workspace=studio", 404, 200, 200),
     "get_me": ("GET", "/me", 200, 200, 200),
 }
+# Whoever asks, with or without a key, gets an answer; test_verify.py asks.
+PUBLIC = {"verify"}
 STRANGER, LOOKS, GENERATES = 2, 3, 4
+RELEASE = {"task": "held", "outcome": "released"}
+# Operations whose answer depends on the very role: method, address, body, and the status for each role.
+BY_ROLE: dict[str, tuple[str, str, dict[str, Any], dict[str, int]]] = {
+    "list_reviews": (
+        "GET",
+        "/reviews?workspace=studio",
+        {},
+        {"viewer": 403, "editor": 403, "reviewer": 200, "owner": 200},
+    ),
+    "decide_review": (
+        "POST",
+        "/reviews/{held}?workspace=studio",
+        RELEASE,
+        {"viewer": 403, "editor": 403, "reviewer": 200, "owner": 403},  # it is the owner's own
+    ),
+    "create_appeal": (
+        "POST",
+        "/artifacts/{rejected}/appeal",
+        {"words": "It is a fable."},
+        {"viewer": 404, "editor": 404, "reviewer": 404, "owner": 201},  # the owner asked for it
+    ),
+    "get_policy": (
+        "GET",
+        "/policy?workspace=studio",
+        {},
+        {"viewer": 200, "editor": 200, "reviewer": 200, "owner": 200},
+    ),
+    "change_policy": (
+        "PUT",
+        "/policy?workspace=studio",
+        {"based_on": 0, "thresholds": DEFAULT.model_dump(mode="json")},
+        {"viewer": 403, "editor": 403, "reviewer": 403, "owner": 200},
+    ),
+    "list_audit": ("GET", "/audit?workspace=studio", {}, {"viewer": 403, "editor": 403, "reviewer": 403, "owner": 200}),
+}
 
 
 @pytest.fixture
@@ -64,7 +104,15 @@ def places(studio: Membership) -> dict[str, Any]:
     eventlog.append(artifact.job_id, 1, [Succeeded().model_dump_json()])
     job = JobFactory.create(workspace=studio.workspace, created_by=studio.user)
     upload = uploads.keep_clean(studio.workspace, studio.user, CleanPicture(PNG, 1, 1))
-    return {"job": job.id, "ended": artifact.job_id, "artifact": artifact.id, "upload": upload.id}
+    held, rejected = (ArtifactFactory.create(owner=studio, status=status) for status in ("held", "rejected"))
+    return {
+        "job": job.id,
+        "ended": artifact.job_id,
+        "artifact": artifact.id,
+        "upload": upload.id,
+        "held": held.id,
+        "rejected": rejected.id,
+    }
 
 
 def call(client: Client, operation: str, places: dict[str, Any]) -> Any:
@@ -98,7 +146,7 @@ CALLERS: dict[str, tuple[Callable[[Membership], Client], int]] = {
 
 def test_every_operation_is_in_the_table() -> None:
     described = [operation for methods in api.get_openapi_schema()["paths"].values() for operation in methods.values()]
-    assert {operation["operationId"] for operation in described} == set(OPERATIONS)
+    assert {operation["operationId"] for operation in described} == OPERATIONS.keys() | BY_ROLE.keys() | PUBLIC
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -115,9 +163,33 @@ def test_each_caller_gets_what_is_theirs(studio: Membership, places: dict[str, A
             assert b"studio" not in response.content
 
 
+def call_by_role(client: Client, operation: str, places: dict[str, Any]) -> Any:
+    method, address, body, _ = BY_ROLE[operation]
+    url = f"/api/v1{address.format(**places)}"
+    return client.generic(method, url, json.dumps(body) if body else "", content_type="application/json")
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor", "reviewer", "owner", "stranger"])
+@pytest.mark.parametrize("make", [keyed, signed_in])
+def test_each_role_gets_what_is_its_own(
+    studio: Membership, places: dict[str, Any], make: Callable[[Membership], Client], role: str
+) -> None:
+    member(studio, "reviewer")  # so that somebody else can decide about what is the owner's own
+    if role == "stranger":
+        client = make(MembershipFactory.create())
+    else:
+        client = make(studio if role == "owner" else member(studio, role))
+    responses = {operation: call_by_role(client, operation, places) for operation in BY_ROLE}
+    expected = {operation: facts[3].get(role, 404) for operation, facts in BY_ROLE.items()}
+    assert {operation: response.status_code for operation, response in responses.items()} == expected
+    for response in responses.values():
+        if response.status_code >= 400:
+            assert response["Content-Type"] == "application/problem+json"
+
+
 def test_nobody_gets_in_without_a_name(places: dict[str, Any]) -> None:
-    for operation in OPERATIONS:
-        response = call(Client(), operation, places)
+    for operation in OPERATIONS.keys() | BY_ROLE.keys():
+        response = (call if operation in OPERATIONS else call_by_role)(Client(), operation, places)
         assert (response.status_code, response.json()["code"]) == (401, "unauthenticated"), operation
         assert response["WWW-Authenticate"] == 'Bearer realm="Tessera"'
 
@@ -134,6 +206,11 @@ def test_a_key_does_only_what_its_scope_says(
         else:
             assert (response.status_code, response.json()["code"]) == (403, "scope_missing"), operation
             assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
+    for operation, (asked, _, _, statuses) in BY_ROLE.items():
+        response = call_by_role(client, operation, places)
+        may = (asked == "GET") == (method == "GET")
+        alone = statuses["owner"] if operation != "decide_review" else 200  # nobody else is there to decide
+        assert response.status_code == (alone if may else 403), operation
 
 
 @pytest.mark.parametrize(

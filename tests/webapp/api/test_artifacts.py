@@ -51,7 +51,7 @@ def test_an_artifact_tells_everything_that_is_known(api: Client, owner: Membersh
     assert (body["versions"], body["timings"]) == ({"torch": "2.13.0"}, {"engine_s": 1.5})
     assert (body["width_px"], body["height_px"], body["num_tokens"]) == (512, 512, None)
     assert (body["created_by"], body["workspace"]) == (owner.user.username, "studio")
-    assert body["mark"] == {"scheme": "none", "key_id": "", "payload": ""}
+    assert body["mark"] == {"scheme": "none", "key_id": "", "payload": "", "note": "made by a test"}
     assert {verdict["stage"] for verdict in body["verdicts"]} >= {"output"}
     assert {verdict["action"] for verdict in body["verdicts"]} == {"allow"}
     original, thumbnail = sorted(body["files"], key=lambda file: str(file["role"]))

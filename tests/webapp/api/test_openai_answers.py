@@ -18,6 +18,7 @@ from webapp.asgi import http_application
 from webapp.gallery import storage
 from webapp.jobs import services
 from webapp.jobs.models import Job
+from webapp.safety.services import BLOCKED_MESSAGE
 from webapp.workspaces.models import Membership
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -231,12 +232,12 @@ async def test_a_text_that_ends_before_its_first_word_is_an_empty_answer(api: As
 async def test_a_withheld_result_is_a_refusal(api: AsyncCaller) -> None:
     choice = (await told(chat(api), work(([], block)))).json()["choices"][0]
     assert choice["finish_reason"] == "content_filter"
-    assert choice["message"] == {"role": "assistant", "content": None, "refusal": services.BLOCKED_MESSAGE}
+    assert choice["message"] == {"role": "assistant", "content": None, "refusal": BLOCKED_MESSAGE}
     heard = await told(chat(api, stream=True), work((WORDS, block)))
     last = heard[-2]["choices"][0]
-    assert (last["finish_reason"], last["delta"]["refusal"]) == ("content_filter", services.BLOCKED_MESSAGE)
+    assert (last["finish_reason"], last["delta"]["refusal"]) == ("content_filter", BLOCKED_MESSAGE)
     text = (await told(raw(api), work(([], block)))).json()["choices"][0]
-    assert (text["text"], text["refusal"]) == ("", services.BLOCKED_MESSAGE)
+    assert (text["text"], text["refusal"]) == ("", BLOCKED_MESSAGE)
 
 
 async def test_a_refused_prompt_is_a_content_filter_error(api: AsyncCaller, owner: Membership) -> None:

@@ -244,7 +244,12 @@ def test_the_nets_are_the_models(api: Client) -> None:
     listed = api.get("/v1/models").json()
     assert listed["object"] == "list"
     told = [(model["id"], model["object"], model["kind"]) for model in listed["data"]]
-    assert told == [(NET, "model", "text"), ("mosaic", "model", "image")]
+    assert told == [
+        (NET, "model", "text"),
+        ("mosaic", "model", "image"),
+        ("all-minilm-l6-v2", "model", "embedding"),
+        ("tessera-moderation", "model", "moderation"),
+    ]
     assert api.get(f"/v1/models/{NET}").json() == listed["data"][0]
     for name in ("gpt-4o", "a/b"):
         unknown = api.get(f"/v1/models/{name}")
@@ -261,7 +266,7 @@ def test_an_adapter_is_a_model_of_its_own(api: Client, settings: Any, tmp_path: 
     pirate = api.get(f"/v1/models/{NET}:pirate").json()
     assert (pirate["id"], pirate["system_fingerprint"]) == (f"{NET}:pirate", "c" * 64 + ":" + "a" * 64)
     assert pirate["created"] > 1_700_000_000
-    assert len(api.get("/v1/models").json()["data"]) == 3
+    assert len(api.get("/v1/models").json()["data"]) == 5
 
 
 @pytest.mark.parametrize(("method", "address", "status"), [("GET", "/v1/nowhere", 404), ("PUT", "/v1/models", 405)])
@@ -276,6 +281,7 @@ def test_the_description_lists_every_address_and_its_errors(client: Client) -> N
     assert description["paths"].keys() == {
         "/v1/models", "/v1/models/{model_id}", "/v1/chat/completions", "/v1/completions",
         "/v1/images/generations", "/v1/images/edits", "/v1/images/variations", "/v1/images/files/{token}",
+        "/v1/embeddings", "/v1/moderations",
     }  # fmt: skip
     for methods in description["paths"].values():
         for operation in methods.values():

@@ -1,13 +1,16 @@
 """Drafts as a worker makes them, really signed, for the tests of the door and of what lies behind it."""
 
+import secrets
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from tests.factories import JobFactory
-from tests.webapp.provenance.samples import PNG, TEXT, WEBP, facts_of
+from tests.webapp.provenance.samples import FINGERPRINT, MARK, PNG, TEXT, WEBP, facts_of
 from webapp.gallery.services import ArtifactDraft
 from webapp.jobs.models import Job
 from webapp.provenance import services as provenance
+from webapp.provenance.services import MarkFacts
 from webapp.safety.rules import ScreenResult
 
 PROMPT_VERDICT = ScreenResult("allow", "rules", "1/00000000", "prompt")
@@ -18,11 +21,14 @@ REVIEW_VERDICT = ScreenResult("review", "rules", "1/00000000", "output", ["boat"
 def draft_of(job: Job, **changes: Any) -> ArtifactDraft:
     """The first result of this job, text or image; `changes` replace fields of the draft."""
     artifact_id = changes.setdefault("artifact_id", uuid.uuid4())
-    facts = facts_of(artifact_id, job.id)
     is_image = job.kind == "image"
+    mark = replace(MARK, payload=f"{secrets.randbits(36):09x}") if is_image else MarkFacts("text.1", MARK.key_id)
+    facts = facts_of(artifact_id, job.id, mark)
     if is_image:
         original = provenance.sign(PNG, "image/png", facts=facts)
-        thumbnail = provenance.sign(WEBP, "image/webp", facts=facts, parent=original)
+        thumbnail = provenance.sign(
+            WEBP, "image/webp", facts=facts, ingredients=[provenance.copy_of(original, "c2pa.resized", "small")]
+        )
     else:
         original = provenance.sign(TEXT, "text/plain", facts=facts)
         thumbnail = None
@@ -49,7 +55,8 @@ def draft_of(job: Job, **changes: Any) -> ArtifactDraft:
         "original": original,
         "thumbnail": thumbnail,
         "verdicts": [PROMPT_VERDICT, OUTPUT_VERDICT],
-        "mark": provenance.UNMARKED,
+        "mark": mark,
+        "fingerprint": FINGERPRINT,
     }
     return ArtifactDraft(**fields | changes)
 

@@ -11,11 +11,13 @@ from PIL import Image
 from tests.factories import MembershipFactory
 from tests.webapp.api.callers import keyed, signed_in
 from tests.webapp.gallery.drafts import draft_of, job_of
-from tests.webapp.provenance.samples import PICTURE, encoded, facts_of
+from tests.webapp.provenance.samples import MARK, PICTURE, encoded, facts_of
+from webapp import processes
 from webapp.errors import AppError
-from webapp.gallery import conversions, picture_process, selectors, services
+from webapp.gallery import conversions, selectors, services
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.gallery.picture_tracer import traced
+from webapp.provenance import manifest
 from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
 
@@ -97,7 +99,7 @@ def test_svg_keeps_size_and_transparency() -> None:
 def test_a_picture_that_cannot_be_traced_in_time_is_said_so(
     member: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture_process, "TIMEOUT_S", 0.001)
+    monkeypatch.setattr(processes, "TIMEOUT_S", 0.001)
     with pytest.raises(AppError) as refused:
         conversions.in_format(kept(member), "svg")
     assert refused.value.code == "conversion_failed"
@@ -119,7 +121,18 @@ def test_a_copy_without_the_original_as_parent_is_not_kept(member: Membership) -
     artifact = kept(member)
     lone = provenance.sign(encoded(PICTURE, "WEBP"), "image/webp", facts=facts_of(artifact.id))
     with pytest.raises(services.RefusedError, match="parent"):
-        services.store_copy(artifact, ArtifactFile.Role.WEBP, lone, original_label="urn:c2pa:other")
+        services.store_copy(artifact, ArtifactFile.Role.WEBP, lone, original_label="urn:c2pa:other", mark=MARK)
+
+
+@pytest.mark.slow
+def test_a_copy_carries_the_mark_of_its_original_and_paths_say_that_they_have_none(member: Membership) -> None:
+    artifact = kept(member)
+    for name, has_mark in (("webp", True), ("jpeg", True), ("svg", False)):
+        file = conversions.in_format(artifact, name)
+        with selectors.open_bytes(file) as opened:
+            report = provenance.read(opened.read(), file.media_type)
+        bound = manifest.binding_of(report.manifest["manifests"][report.manifest_label])
+        assert bound == ((f"org.tessera.mark.{artifact.mark.scheme}", artifact.mark.payload) if has_mark else None)
 
 
 @pytest.mark.slow

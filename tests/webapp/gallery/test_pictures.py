@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.webapp.gallery.picture_files import BLUE, RED, SVG, animated, file_of, half_red, noise, rotated
+from webapp import processes
 from webapp.errors import AppError
-from webapp.gallery import picture_process, pictures
+from webapp.gallery import pictures
 
 
 def cleaned(data: bytes) -> Image.Image:
@@ -119,7 +120,7 @@ def test_what_cannot_be_taken_is_refused_with_field_value_and_limits(data: bytes
 
 
 def test_a_file_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_process, "TIMEOUT_S", 0.001)
+    monkeypatch.setattr(processes, "TIMEOUT_S", 0.001)
     with pytest.raises(AppError) as refused:
         pictures.clean(file_of(half_red()))
     assert refused.value.code == "picture_unreadable"

@@ -16,7 +16,8 @@ from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.gallery.services import ArtifactDraft, RefusedError
 from webapp.jobs.models import Job
 from webapp.provenance import services as provenance
-from webapp.provenance.services import MarkFacts
+from webapp.provenance.manifest import unmarked
+from webapp.provenance.services import FingerprintFacts, MarkFacts
 from webapp.safety.rules import ScreenResult
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +37,8 @@ def test_a_result_is_kept_with_everything_known_about_it(kind: str, roles: set[s
     artifact = Artifact.objects.get(id=stored.id)
     assert (artifact.id, artifact.job_id, artifact.workspace_id) == (draft.artifact_id, job.id, job.workspace_id)
     assert (artifact.seed, artifact.status, artifact.request) == (2**63 - 1, "kept", job.request)
-    assert artifact.mark.scheme == "none"
+    assert (artifact.mark.scheme, artifact.mark.payload) == (draft.mark.scheme, draft.mark.payload)
+    assert artifact.fingerprint.bands.count() == len(draft.fingerprint.bands)
     assert {verdict.stage for verdict in artifact.verdicts.all()} == {"prompt", "output"}
     files = {file.role: file for file in artifact.files.all()}
     assert set(files) == roles
@@ -123,6 +125,23 @@ def _without_mark(draft: ArtifactDraft) -> ArtifactDraft:
     return replace(draft, mark=MarkFacts("", "", ""))
 
 
+def _unmarked_without_a_reason(draft: ArtifactDraft) -> ArtifactDraft:
+    return replace(draft, mark=MarkFacts("none"))
+
+
+def _with_another_mark(draft: ArtifactDraft) -> ArtifactDraft:
+    return replace(draft, mark=replace(draft.mark, payload="000000001"))
+
+
+def _marked_but_not_said(draft: ArtifactDraft) -> ArtifactDraft:
+    facts = replace(facts_of(draft.artifact_id), mark=unmarked("not asked for"))
+    return replace(draft, original=provenance.sign(PNG, "image/png", facts=facts))
+
+
+def _without_fingerprint(draft: ArtifactDraft) -> ArtifactDraft:
+    return replace(draft, fingerprint=FingerprintFacts("", "", ()))
+
+
 def _unsigned(draft: ArtifactDraft) -> ArtifactDraft:
     return replace(draft, original=replace(draft.original, data=PNG))
 
@@ -132,7 +151,7 @@ def _tampered(draft: ArtifactDraft) -> ArtifactDraft:
 
 
 def _of_another_artifact(draft: ArtifactDraft) -> ArtifactDraft:
-    return replace(draft, original=provenance.sign(PNG, "image/png", facts=facts_of()))
+    return replace(draft, original=provenance.sign(PNG, "image/png", facts=facts_of(mark=draft.mark)))
 
 
 def _with_another_label(draft: ArtifactDraft) -> ArtifactDraft:
@@ -144,7 +163,7 @@ def _with_another_certificate(draft: ArtifactDraft) -> ArtifactDraft:
 
 
 def _with_orphan_thumbnail(draft: ArtifactDraft) -> ArtifactDraft:
-    facts = facts_of(draft.artifact_id)
+    facts = facts_of(draft.artifact_id, mark=draft.mark)
     return replace(draft, thumbnail=provenance.sign(PNG, "image/png", facts=facts))
 
 
@@ -156,6 +175,10 @@ def _with_orphan_thumbnail(draft: ArtifactDraft) -> ArtifactDraft:
         (_blocked, "was blocked"),
         (_to_review_but_kept, "must be held"),
         (_without_mark, "no mark record"),
+        (_unmarked_without_a_reason, "no mark record"),
+        (_with_another_mark, "do not name its mark"),
+        (_marked_but_not_said, "do not name its mark"),
+        (_without_fingerprint, "no fingerprint"),
         (_unsigned, "signed by nobody"),
         (_tampered, "credentials of the original"),
         (_of_another_artifact, "not urn:uuid:"),

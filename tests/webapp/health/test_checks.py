@@ -23,6 +23,10 @@ def test_the_default_settings_pass() -> None:
         ({"LEASE_S": 900.0, "DEADLINE_S": 900.0}, "webapp.E002"),
         ({"BASE_URL": "https://studio.example.org"}, "webapp.E003"),
         ({"CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 900}}, "webapp.E004"),
+        ({"SIGNING_CHAIN_FILE": Path("chain.pem")}, "webapp.E005"),
+        ({"SIGNING_CHAIN_FILE": Path("nowhere.pem"), "SIGNING_KEY_FILE": Path("nowhere.key")}, "webapp.E005"),
+        ({"PUBLIC_TRUST_FILE": Path("nowhere.pem")}, "webapp.E006"),
+        ({"PUBLIC_TRUST_FILE": Path(__file__).parent / "__init__.py"}, "webapp.E006"),
     ],
 )
 def test_a_contradiction_is_named(settings: Settings, changes: dict[str, Any], found: str) -> None:

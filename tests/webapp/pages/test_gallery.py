@@ -12,6 +12,7 @@ from webapp.gallery import services as gallery_services
 from webapp.gallery import views
 from webapp.gallery.models import Artifact
 from webapp.gallery.recall import VERBS, recall_urls, recalled
+from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
 from webapp.provenance import services as provenance
 from webapp.workspaces.models import Membership
@@ -77,8 +78,16 @@ def test_the_label_states_every_fact(ada: Client, membership: Membership) -> Non
     facts += [artifact.checkpoint_sha256, *(file.sha256 for file in files), "2.13.0", "not publicly trusted"]
     for fact in facts:
         assert fact in html
-    assert "Signed, not marked yet, screened, released." in html
-    assert "Not yet: this studio&#x27;s watermark is still to come" in html.replace("'", "&#x27;")
+    assert "Signed, not marked, screened, released." in html
+    assert "made by a test" in html
+
+
+def test_the_label_says_what_it_cost_once_that_is_known(ada: Client, membership: Membership) -> None:
+    artifact = kept(membership)
+    address = f"/artifacts/{artifact.id}/"
+    assert "Energy" not in ada.get(address).content.decode()
+    Job.objects.filter(id=artifact.job_id).update(energy_j=12.4, energy_source="rapl")
+    assert "<dt>Energy</dt><dd>12 J, measured by the processor&#x27;s counter</dd>" in ada.get(address).content.decode()
 
 
 def test_a_picture_that_nothing_screened_says_so(ada: Client, membership: Membership) -> None:
@@ -88,7 +97,7 @@ def test_a_picture_that_nothing_screened_says_so(ada: Client, membership: Member
     artifact = gallery_services.store(draft_of(job, verdicts=unscreened))
     html = ada.get(f"/artifacts/{artifact.id}/").content.decode()
     assert "Picture: not screened yet" in html
-    assert "Signed, not marked yet, prompt screened, released." in html
+    assert "Signed, not marked, prompt screened, released." in html
 
 
 def test_a_foreign_an_unknown_and_a_held_artifact_are_not_there(client: Client, membership: Membership) -> None:

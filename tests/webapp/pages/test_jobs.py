@@ -1,12 +1,14 @@
 """The job page, the cancel button and the queue."""
 
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from tests.factories import JobFactory, MembershipFactory
 from webapp.jobs.models import Job
+from webapp.studio.templatetags import studio
 from webapp.workspaces.models import Membership
 
 
@@ -93,3 +95,26 @@ def test_the_refreshed_rows_bring_the_badge_along(ada: Client, membership: Membe
 
 def test_an_empty_queue_says_so(ada: Client, membership: Membership) -> None:
     assert "Nothing waits" in ada.get(f"/w/{membership.workspace.slug}/queue/").content.decode()
+
+
+def test_the_queue_tells_what_the_jobs_of_thirty_days_have_cost(
+    ada: Client, membership: Membership, settings: Any
+) -> None:
+    address = f"/w/{membership.workspace.slug}/queue/"
+    assert "In 30 days" not in ada.get(address).content.decode()
+    settings.GRID_G_PER_KWH, settings.GRID_NAME = 500.0, "a grid"
+    job = job_in(membership, status="succeeded", energy_j=7200.0, energy_source="estimate")
+    html = ada.get(address).content.decode()
+    assert "In 30 days: 2 Wh for 1 job, estimated." in html
+    assert "That is 1 g of CO₂, at 500 g a kWh (a grid)." in html
+    settings.GRID_G_PER_KWH = 0.0
+    assert "CO₂" not in ada.get(address).content.decode()
+    assert "2 Wh, estimated" in ada.get(f"/jobs/{job.id}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("joules", "words"),
+    [(0.0, "0 J"), (1.234, "1.2 J"), (12.6, "13 J"), (3599.0, "3,599 J"), (7200.0, "2 Wh"), (5e6, "1.4 kWh")],
+)
+def test_energy_is_said_in_a_unit_that_fits(joules: float, words: str) -> None:
+    assert studio.energy(joules) == words

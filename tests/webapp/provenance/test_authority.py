@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pytest_django import Settings
 
-from webapp.provenance import authority
+from tests.webapp.provenance.samples import PNG, facts_of
+from webapp.provenance import authority, services
 
 MAKE = "import sys, pathlib; from webapp.provenance import authority; authority.make_once(pathlib.Path(sys.argv[1]))"
 
@@ -17,7 +20,7 @@ MAKE = "import sys, pathlib; from webapp.provenance import authority; authority.
 def test_the_chain_is_what_c2pa_wants(tmp_path: Path) -> None:
     ours = authority.load(tmp_path / "authority")
     signer, issuing = x509.load_pem_x509_certificates(ours.chain_pem.encode())
-    root = x509.load_pem_x509_certificate(ours.root_pem.encode())
+    root = x509.load_pem_x509_certificate(ours.anchors_pem.encode())
     signer.verify_directly_issued_by(issuing)
     issuing.verify_directly_issued_by(root)
     root.verify_directly_issued_by(root)
@@ -49,7 +52,7 @@ def test_processes_that_start_together_agree_on_one_authority(tmp_path: Path) ->
     before = (folder / "root.pem").read_bytes()
     authority.make_once(folder)
     assert (folder / "root.pem").read_bytes() == before
-    assert authority.load(folder).root_pem.encode() == before
+    assert authority.load(folder).anchors_pem.encode() == before
 
 
 def test_a_lost_key_is_named_and_never_replaced(tmp_path: Path) -> None:
@@ -66,3 +69,57 @@ def test_a_place_that_is_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="authority"):
         authority.make_once(tmp_path / "authority")
     assert [path.name for path in tmp_path.iterdir() if "authority" in path.name] == ["authority"]
+
+
+def brought(folder: Path, *, key: bytes | None = None) -> tuple[Path, Path]:
+    """A chain file and a key file as a certificate authority would hand them out."""
+    authority.make_once(folder)
+    (folder / "chain.pem").write_bytes((folder / "signer.pem").read_bytes() + (folder / "issuing.pem").read_bytes())
+    (folder / "chain.key").write_bytes(key or (folder / "signer.key").read_bytes())
+    return folder / "chain.pem", folder / "chain.key"
+
+
+def test_a_certificate_that_was_brought_signs_and_what_the_old_one_signed_stays_ours(
+    settings: Settings, tmp_path: Path
+) -> None:
+    before = services.sign(PNG, "image/png", facts=facts_of())
+    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = brought(tmp_path / "elsewhere")
+    after = services.sign(PNG, "image/png", facts=facts_of())
+    assert after.issuer != before.issuer
+    for signed in (before, after):
+        report = services.read(signed.data, "image/png")
+        assert (report.state, report.is_ours, report.problems) == ("valid", True, [])
+        assert report.certificate_sha256 == signed.certificate_sha256
+    assert before.certificate_sha256 != after.certificate_sha256
+
+
+def test_who_else_signs_under_the_same_authority_is_not_us(settings: Settings, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = brought(elsewhere)
+    neighbour = tmp_path / "neighbour"
+    neighbour.mkdir()
+    issuing_key = serialization.load_pem_private_key((elsewhere / "issuing.key").read_bytes(), None)
+    assert isinstance(issuing_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate((elsewhere / "issuing.pem").read_bytes())
+    issuer_name = issuer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    theirs = authority.certificate("Neighbour", key, str(issuer_name), issuing_key, years=1, path_length=None)
+    chain = theirs.public_bytes(serialization.Encoding.PEM) + (elsewhere / "issuing.pem").read_bytes()
+    (neighbour / "chain.pem").write_bytes(chain)
+    (neighbour / "chain.key").write_bytes(authority.key_pem(key))
+    ours = settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE
+    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = neighbour / "chain.pem", neighbour / "chain.key"
+    foreign = services.sign(PNG, "image/png", facts=facts_of())
+    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = ours
+    report = services.read(foreign.data, "image/png")
+    assert (report.state, report.is_ours) == ("valid", False)
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    other = authority.key_pem(ec.generate_private_key(ec.SECP256R1()))
+    chain, key = brought(tmp_path / "elsewhere", key=other)
+    with pytest.raises(authority.CertificateError, match="not that of the first certificate"):
+        authority.load(tmp_path / "authority", chain, key)
+    key.write_text("no key")
+    with pytest.raises(authority.CertificateError, match="cannot be read"):
+        authority.load(tmp_path / "another", chain, key)

@@ -1,4 +1,4 @@
-"""/v1/models: the nets of this studio and the adapters of its text nets, by the names that `model` takes."""
+"""/v1/models: the nets of this studio, their adapters, the encoder and the screens, by the names that `model` takes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,23 +7,41 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from genworkers.contract.base import Kind
+from genworkers.contract.checks import ENCODER_MAX_TOKENS, ENCODER_NAME, ENCODER_SHA256
 from genworkers.contract.manifests import NetManifest
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 
+MODERATION_NAME = "tessera-moderation"
+
 
 class Model(BaseModel):
-    """What completions and pictures can name."""
+    """What completions, pictures, embeddings and moderations can name."""
 
     id: str = Field(description="a net, or NET:ADAPTER", examples=["llama-tessera-text"])
     object: Literal["model"] = "model"
-    created: int = Field(description="when it was put here, in seconds since 1970")
+    created: int = Field(description="when it was put here, in seconds since 1970; 0 for what came with the studio")
     owned_by: str
-    kind: Kind = Field(description="not in OpenAI's API: what it makes, text or image")
+    kind: Kind | Literal["embedding", "moderation"] = Field(description="not in OpenAI's API: what it makes")
     context_tokens: int = Field(
-        description="not in OpenAI's API: the most tokens of prompt and answer together; 0 for pictures"
+        description="not in OpenAI's API: the most tokens of prompt and answer together; 0 where that means nothing"
     )
     system_fingerprint: str = Field(description="not in OpenAI's API: as in the answers")
+
+
+ENCODER = Model(
+    id=ENCODER_NAME,
+    created=0,
+    owned_by="sentence-transformers",
+    kind="embedding",
+    context_tokens=ENCODER_MAX_TOKENS,
+    system_fingerprint=ENCODER_SHA256,
+)
+
+
+SCREENS = Model(
+    id=MODERATION_NAME, created=0, owned_by="tessera", kind="moderation", context_tokens=0, system_fingerprint=""
+)
 
 
 class ModelList(BaseModel):
@@ -34,8 +52,8 @@ class ModelList(BaseModel):
 
 
 def models() -> list[Model]:
-    """Every net, each followed by its adapters."""
-    return [model for net in catalog.nets() for model in _models_of(net)]
+    """Every net, each followed by its adapters; then the encoder and the screens."""
+    return [*(model for net in catalog.nets() for model in _models_of(net)), ENCODER, SCREENS]
 
 
 def model(model_id: str) -> Model:

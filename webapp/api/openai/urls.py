@@ -11,12 +11,14 @@ from ninja.openapi.schema import OpenAPISchema
 from webapp.api.application import StrictApi, mend_parameters
 from webapp.api.auth import ApiRequest, BearerKey
 from webapp.api.jobs import IdempotencyKey
-from webapp.api.openai import model_list, picture_forms, picture_links
+from webapp.api.openai import embeddings, model_list, moderation_bodies, moderations, picture_forms, picture_links
 from webapp.api.openai.answers import ChatCompletion, ChatForm, Completion, CompletionForm, Form
 from webapp.api.openai.bodies import ChatBody, CompletionBody
+from webapp.api.openai.embeddings import EmbeddingBody, EmbeddingList
 from webapp.api.openai.envelope import ErrorEnvelope, error_response
 from webapp.api.openai.generation import answer_to
 from webapp.api.openai.model_list import Model, ModelList
+from webapp.api.openai.moderations import ModerationList
 from webapp.api.openai.picture_answers import PicturesResponse
 from webapp.api.openai.picture_bodies import EditForm, ImageBody, VariationForm
 from webapp.api.openai.picture_reply import PictureReply
@@ -79,9 +81,10 @@ api = OpenAiApi(
     title="Tessera, as OpenAI's API",
     version="1.0",
     description="Text and pictures for programs that speak OpenAI's API: give them this address as `base_url` and an "
-    "API key of this studio as `api_key`. Each call is a job of the key's workspace; the header `X-Tessera-Job` names "
-    "it. Closing the connection cancels the job, unless the call has an `Idempotency-Key`. Unknown fields are ignored "
-    "and named in the header `X-Tessera-Ignored`; known ones that cannot be served are refused by name.",
+    "API key of this studio as `api_key`. Each call that makes something is a job of the key's workspace; the header "
+    "`X-Tessera-Job` names it. Closing the connection cancels the job, unless the call has an `Idempotency-Key`. "
+    "Unknown fields are ignored and named in the header `X-Tessera-Ignored`; known ones that cannot be served are "
+    "refused by name.",
     urls_namespace="openai",
 )
 router = Router(tags=["openai"])
@@ -191,6 +194,24 @@ async def _picture_answer(request: ApiRequest, call: PictureCall, key: str | Non
         return PictureReply(call, job, is_kept=key is not None)
 
     return await answer_to(request.auth, call, reply_to, key=key)
+
+
+@router.post("/embeddings", auth=GENERATE, response=EmbeddingList, summary="Place texts in a space of meanings")
+async def create_embeddings(request: ApiRequest, payload: Body[EmbeddingBody]) -> HttpResponseBase:
+    """One vector of length 1 for each text: the nearer two are, the more alike their texts. Nothing is kept."""
+    return await embeddings.answer_to(request.auth, payload)
+
+
+@router.post(
+    "/moderations",
+    auth=GENERATE,
+    response=ModerationList,
+    summary="Screen texts and pictures",
+    openapi_extra={"requestBody": moderation_bodies.described()},
+)
+async def create_moderation(request: ApiRequest) -> HttpResponseBase:
+    """How likely each of OpenAI's categories is, as the screens of this studio see it. Nothing is kept."""
+    return await moderations.answer_to(request.auth, request)
 
 
 unknown = Router()

@@ -11,10 +11,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from genworkers.contract.energy import JOULES_PER_KWH
 from genworkers.contract.requests import API_ONLY_FIELDS
 from webapp.catalog import selectors as catalog
 from webapp.gallery.models import Artifact, ArtifactFile
+from webapp.safety.forms import words_of_change
+from webapp.safety.policy import Change
 from webapp.studio import parameters
+from webapp.workspaces.models import AuditEntry
 
 APART = ("kind", "prompt", "history")
 
@@ -39,12 +43,12 @@ def _tiles(artifact: Artifact) -> list[tuple[str, str]]:
         screened = ("screened", "on")
     else:
         screened = ("prompt screened", "half") if "prompt" in screens else ("not screened", "bad")
-    is_held = artifact.status == Artifact.Status.HELD
+    released = {"held": ("held for review", "held"), "rejected": ("rejected by a reviewer", "bad")}
     return [
         ("signed", "on") if is_signed else ("not signed", "bad"),
-        ("marked", "on") if is_marked else ("not marked yet", ""),
+        ("marked", "on") if is_marked else ("not marked", ""),
         screened,
-        ("held for review", "held") if is_held else ("released", "on"),
+        released.get(artifact.status, ("released", "on")),
     ]
 
 
@@ -82,6 +86,25 @@ def seconds_between(start: datetime, end: datetime) -> str:
     return seconds((end - start).total_seconds())
 
 
+@register.filter
+def energy(joules: float) -> str:
+    """Energy as a person says it.
+
+    >>> energy(12.34), energy(9000.0), energy(5e6)
+    ('12 J', '2.5 Wh', '1.4 kWh')
+    """
+    if joules < 3600:
+        return f"{joules:.2g} J" if joules < 10 else f"{joules:,.0f} J"
+    return f"{joules / 3600:.3g} Wh" if joules < JOULES_PER_KWH else f"{joules / JOULES_PER_KWH:,.1f} kWh"
+
+
+@register.filter
+def energy_source(source: str) -> str:
+    """How a number of joules is known, in words."""
+    known = {"rapl": "measured by the processor's counter", "nvml": "measured by the GPU's counter"}
+    return known.get(source, "estimated")
+
+
 @register.simple_tag
 def title_of(kind: str, name: str) -> str:
     """The contract's title of a parameter; the bare name for one that is no longer in the contract."""
@@ -112,6 +135,24 @@ def value_of(kind: str, name: str, value: object) -> str:
 def ending(finish_reason: str, num_tokens: int | None) -> str:
     """Why a text ends, in words; job.js says the same while it watches."""
     return {"stop": "Ended by itself", "length": f"Cut at {num_tokens} tokens"}.get(finish_reason, "")
+
+
+@register.simple_tag
+def change_words(change: Change) -> str:
+    """Which threshold a change of the policy is about."""
+    return words_of_change(change)
+
+
+@register.simple_tag
+def threshold(value: float | None) -> str:
+    """A threshold as the policy page says it."""
+    return "never" if value is None else f"{value:g}"
+
+
+@register.simple_tag
+def act_words(act: str) -> str:
+    """What was done, as the audit log says it; a name that is no longer known stays as it is."""
+    return (AuditEntry.Act(act).label if act in AuditEntry.Act.values else act).capitalize()
 
 
 # Said only where somebody asked for them.

@@ -1,11 +1,11 @@
-"""Runs one of the scripts beside it in a process of its own: bytes in, bytes out, and it can be stopped."""
+"""Runs a program of ours on a stranger's bytes in a process of its own: bytes in, bytes out, and it can be stopped."""
 
 import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
+from webapp.env import BASE_DIR
 from webapp.errors import AppError
 
 TIMEOUT_S = 25.0
@@ -14,18 +14,22 @@ MAX_PROCESSES = 2
 _places = threading.BoundedSemaphore(MAX_PROCESSES)
 
 
-def answer_of(script: str, data: bytes, *arguments: str) -> bytes:
-    """What the script writes for these bytes; nothing when it crashed or hit a limit of time or memory.
+def answer_of(module: str, data: bytes, *arguments: str) -> bytes:
+    """What the program writes for these bytes; nothing when it crashed or hit a limit of time or memory.
+
+    Args:
+        module: its name; it reads standard input, writes standard output and bounds its own memory and time.
 
     Raises:
         AppError: pictures_busy.
     """
     if not _places.acquire(timeout=TIMEOUT_S):
-        message = "Too many pictures are being read at once. Try again in a few seconds."
+        message = "Too many files are being read at once. Try again in a few seconds."
         raise AppError("pictures_busy", 503, message, headers={"Retry-After": "5"})
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(Path(__file__).with_name(script)), *arguments],
+            [sys.executable, "-E", "-s", "-m", module, *arguments],
+            cwd=BASE_DIR,
             input=data,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,133 @@
+"""The picture screen: how likely a picture shows each of the categories that its corpus knew. Start at the loader.
+
+What follows from a probability is the policy's business; the checkpoint only recommends. It knows drawings; what it
+says of photographs was hardly measured, because the corpus has none. What it cannot judge is not among its scores.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from genworkers.checkpoints import NET_PART, fill_net, load_manifest, load_tensors, part_path, read_part
+from genworkers.contract.safety import PictureCategory, Screening
+from genworkers.nets.judges import PICTURE_PX
+from genworkers.nets.picture_tagger import PictureTagger, PictureTaggerConfig
+from genworkers.screening.calibration import Calibration
+
+CALIBRATION_PART = "calibration"
+REDUCING_GAP = 3.0  # large pictures are averaged before Lanczos; 2048 px take a quarter of the time
+GROUNDS = (255, 0)  # white, and black where a picture is see-through: white lines on nothing are seen on dark pages
+
+
+class PictureScreen:
+    """The tagger and what turns its logits into probabilities.
+
+    Each picture is judged in a pass of its own, so what stands beside it in a call changes nothing.
+
+    Args:
+        calibrations: one for each of the net's categories.
+        thresholds: recommended `flag_at`, `review_at` and `block_at` of each category, None for never.
+    """
+
+    def __init__(
+        self,
+        net: PictureTagger,
+        calibrations: Sequence[Calibration],
+        *,
+        name: str,
+        version: str,
+        thresholds: dict[PictureCategory, dict[str, float | None]],
+    ) -> None:
+        self._net = net.eval()
+        self._calibrations = tuple(calibrations)
+        self.categories = net.config.categories
+        self.name = name
+        self.version = version
+        self.thresholds = thresholds
+
+    def screen(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Screening]:
+        """What each picture is likely to show, one `Screening` a picture, in order.
+
+        Args:
+            pictures: each (H, W, 3) or straight-alpha (H, W, 4) uint8, of any size and shape from one pixel.
+
+        Raises:
+            ValueError: a picture has another shape or another dtype; the message says which.
+        """
+        return [self._screening(picture, place) for place, picture in enumerate(pictures)]
+
+    def _screening(self, picture: NDArray[np.uint8], place: int) -> Screening:
+        logits = self.logits(views_of(picture, f"pictures[{place}]"))
+        scores = {
+            category: float(calibration(logit))
+            for category, calibration, logit in zip(self.categories, self._calibrations, logits, strict=True)
+        }
+        return Screening.model_validate({"screen": self.name, "version": self.version, "scores": scores})
+
+    @torch.inference_mode()
+    def logits(self, views: Tensor) -> list[float]:
+        """The largest logit of each category over the views (V, 3, 64, 64) of one picture."""
+        found: list[float] = self._net(views.contiguous(memory_format=torch.channels_last)).amax(0).tolist()
+        return found
+
+
+def views_of(picture: NDArray[np.uint8], name: str = "picture") -> Tensor:
+    """One picture as the net reads it: shrunk into a white square, and once more on black where it is see-through.
+
+    Args:
+        picture: see `PictureScreen.screen`.
+        name: for the message.
+
+    Returns:
+        (1 or 2, 3, 64, 64) in 0..1.
+
+    Raises:
+        ValueError: it is no uint8 array (H, W, 3) or (H, W, 4) of at least one pixel.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or 0 in picture.shape:
+        raise ValueError(
+            f"{name} must be a uint8 array (H, W, 3) or (H, W, 4) of at least 1x1 px, "
+            f"got {picture.dtype} {picture.shape}"
+        )
+    height_px, width_px = picture.shape[:2]
+    scale = PICTURE_PX / max(height_px, width_px)
+    width, height = max(1, round(width_px * scale)), max(1, round(height_px * scale))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    is_opaque = picture.shape[2] == 3 or int(picture[..., 3].min()) == 255
+    image = image.convert("RGB") if is_opaque else image.convert("RGBa")
+    small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    floats = torch.from_numpy(np.asarray(small, dtype=np.float32) / 255.0).permute(2, 0, 1)  # (3 or 4, height, width)
+    colours, uncovered = floats[:3], torch.zeros(1) if is_opaque else 1.0 - floats[3:]
+    grounds = GROUNDS[:1] if is_opaque else GROUNDS
+    views = torch.stack([torch.full((3, PICTURE_PX, PICTURE_PX), ground / 255.0) for ground in grounds])
+    top, left = (PICTURE_PX - height) // 2, (PICTURE_PX - width) // 2
+    for view, ground in zip(views, grounds, strict=True):
+        view[:, top : top + height, left : left + width] = colours + uncovered * (ground / 255.0)
+    return views.clamp(0.0, 1.0)
+
+
+def load_picture_screen(folder: Path) -> PictureScreen:
+    """The screen of a checkpoint, on the CPU.
+
+    Raises:
+        CheckpointError: the folder or one of its files is not what it should be.
+    """
+    manifest = load_manifest(folder)
+    shape = manifest.config["net"]
+    net = PictureTagger(PictureTaggerConfig(tuple(shape["categories"]), tuple(shape["widths"])))
+    fill_net(net, load_tensors(folder, manifest, NET_PART), path=part_path(folder, manifest, NET_PART))
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    known = json.loads(read_part(folder, manifest, CALIBRATION_PART))
+    return PictureScreen(
+        net,
+        [Calibration(tuple(known[name]["logits"]), tuple(known[name]["chances"])) for name in net.config.categories],
+        name=manifest.name,
+        version=manifest.sha256[:12],
+        thresholds=manifest.config["thresholds"],
+    )

@@ -1,0 +1,58 @@
+"""Marks pictures before they become files, says how texts are marked, and takes the fingerprints of both."""
+
+import secrets
+from collections.abc import Sequence
+from uuid import UUID
+
+from genworkers.codecs.image_bytes import Pixels
+from genworkers.contract.text import TextRequest
+from genworkers.marks import fingerprint, image_mark, text_mark
+from genworkers.marks.keys import MarkKey
+from webapp.provenance import mark_keys
+from webapp.provenance.manifest import MarkFacts, unmarked
+from webapp.provenance.models import MarkRecord
+from webapp.provenance.services import FingerprintFacts
+
+PICTURE_SCHEME, TEXT_SCHEME = "picture.1", "text.1"
+NOT_DRAWN = "At this temperature the likeliest token is always taken, which leaves no room for a mark."
+TOO_SHORT = "Marked, but too short for the mark to be found again for sure."
+
+
+def key_of(workspace_id: UUID) -> MarkKey:
+    """The key that marks what this workspace makes now."""
+    return MarkKey(*mark_keys.key_in_use(workspace_id))
+
+
+def new_picture_mark(key: MarkKey) -> MarkFacts:
+    """A mark that no other picture under this key has."""
+    while True:
+        payload = f"{secrets.randbelow(image_mark.NUM_PAYLOADS):09x}"
+        if not MarkRecord.objects.filter(key_id=key.key_id, payload=payload).exists():
+            return MarkFacts(PICTURE_SCHEME, key.key_id, payload)
+
+
+def marked(frames: Sequence[Pixels], key: MarkKey, mark: MarkFacts) -> list[Pixels]:
+    """The same pictures with the mark in each."""
+    return [image_mark.embed(frame, key, int(mark.payload, 16)) for frame in frames]
+
+
+def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFacts:
+    """How a text is marked that was drawn with this key."""
+    standing = text_mark.standing(num_tokens, temperature=request.temperature, top_k=request.top_k)
+    if standing == "not_drawn":
+        return unmarked(NOT_DRAWN)
+    return MarkFacts(TEXT_SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
+
+
+def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:
+    """What a picture looks like."""
+    return _facts(PICTURE_SCHEME, fingerprint.of_picture(pixels))
+
+
+def text_fingerprint(text: str) -> FingerprintFacts:
+    """What a text reads like."""
+    return _facts(TEXT_SCHEME, fingerprint.of_text(text))
+
+
+def _facts(scheme: str, value: bytes) -> FingerprintFacts:
+    return FingerprintFacts(scheme, value.hex(), tuple(fingerprint.bands(value)))

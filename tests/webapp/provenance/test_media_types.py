@@ -1,0 +1,29 @@
+"""Files are what their first bytes say, whatever they are called."""
+
+import pytest
+
+from tests.webapp.provenance.samples import PICTURE, PNG, TEXT, WEBP, encoded
+from webapp.provenance.media_types import UNKNOWN, media_type_of
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (PNG, "image/png"),
+        (WEBP, "image/webp"),
+        (encoded(PICTURE.convert("RGB"), "JPEG"), "image/jpeg"),
+        (encoded(PICTURE, "GIF"), "image/gif"),
+        (encoded(PICTURE, "TIFF"), "image/tiff"),
+        (encoded(PICTURE, "AVIF"), "image/avif"),
+        (b"\0\0\0\x20ftypisom", "video/mp4"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml"),
+        (b"%PDF-1.7", "application/pdf"),
+        (TEXT, "text/plain"),
+        ("Ein müder Bär.".encode(), "text/plain"),
+        ("Ein müder Bär.".encode("latin-1"), UNKNOWN),
+        (b"a\0b", UNKNOWN),
+        (b"\x7fELF\x02\x01\x01\x00", UNKNOWN),
+    ],
+)
+def test_what_a_file_is(data: bytes, media_type: str) -> None:
+    assert media_type_of(data) == media_type

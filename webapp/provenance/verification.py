@@ -1,0 +1,202 @@
+"""One verdict on a file or a text of anybody: by its credentials, its mark and our registry. Nothing is kept."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from django.conf import settings
+
+from genworkers.contract.examination import (
+    FALSE_POSITIVE_FRAC,
+    MIN_TEXT_TOKENS,
+    Examination,
+    FoundMark,
+    Medium,
+    Question,
+    Secret,
+)
+from webapp import processes
+from webapp.errors import AppError
+from webapp.provenance import manifest as manifests
+from webapp.provenance import mark_keys, registry, services
+from webapp.provenance.media_types import media_type_of
+from webapp.provenance.registry import Match
+from webapp.provenance.services import CredentialReport
+
+MAX_BYTES = 20_000_000
+MEDIUM_OF: dict[str, Medium] = {"video/mp4": "film", "text/plain": "text"}
+MEDIUM_OF |= {f"image/{name}": "picture" for name in ("png", "jpeg", "webp", "gif", "avif", "tiff")}
+MarkState: TypeAlias = Literal["found", "not_found", "too_short", "not_looked_for"]
+
+
+class Answer(StrEnum):
+    """What can be said, most certain first."""
+
+    OURS = "ours"
+    OURS_CHANGED = "ours_changed"
+    OURS_STRIPPED = "ours_stripped"
+    ALIKE = "alike"
+    OTHERS = "others"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the record of an artifact tells anybody: nothing about who asked for it, where, or in which words."""
+
+    artifact_id: str
+    kind: str
+    system: str
+    version: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found, each finding by itself, and what follows.
+
+    Args:
+        media_type: what the bytes are, whatever was said of them.
+        mark: None when none was found.
+        false_positive_frac: how often an unmarked file is said to be marked; None when no mark could be looked for.
+        num_scored: tokens of a text that could be counted.
+        match: the artifact that it is; None when the registry knows none.
+        likeness: of the file and that artifact, 0..1; None where they cannot be compared.
+        problem: why its content could not be read, in words.
+    """
+
+    answer: Answer
+    media_type: str
+    sha256: str
+    num_bytes: int
+    credentials: CredentialReport
+    is_publicly_trusted: bool
+    mark: FoundMark | None
+    false_positive_frac: float | None
+    num_scored: int
+    match: Match | None = field(repr=False)
+    likeness: float | None
+    problem: str
+
+    @property
+    def mark_state(self) -> MarkState:
+        """Whether there is a mark, as far as that can be told."""
+        if self.false_positive_frac is None:
+            return "not_looked_for"
+        if self.mark is not None:
+            return "found"
+        return "too_short" if self.media_type == "text/plain" and self.num_scored < MIN_TEXT_TOKENS else "not_found"
+
+    @property
+    def made(self) -> Made | None:
+        """What our record says of it."""
+        if self.match is not None:
+            artifact = self.match.artifact
+            version = artifact.versions.get("tessera", "")
+            return Made(artifact.id.urn, artifact.kind, artifact.net, version, artifact.created_at)
+        return None
+
+    @property
+    def source_type(self) -> str:
+        """What the credentials say that it is made of, as IPTC's word; empty when they do not say."""
+        return manifests.source_type_of(self.credentials.manifest, self.credentials.manifest_label)
+
+
+def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
+    """What can be said of these bytes.
+
+    Args:
+        data: a whole file, or a text in UTF-8.
+        sidecar: credentials that came beside it.
+
+    Raises:
+        AppError: file_missing, file_too_large, pictures_busy.
+    """
+    check_num_bytes(len(data), "file")
+    if sidecar is not None:
+        check_num_bytes(len(sidecar), "credentials")
+    media_type = media_type_of(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    report = services.read(data, media_type, sidecar)
+    examination = _examined(data, MEDIUM_OF.get(media_type))
+    mark = examination.mark
+    likeness_of = bytes.fromhex(examination.fingerprint)
+    match = (
+        registry.by_bytes(sha256)
+        or (registry.by_manifest(report.manifest_label) if report.is_ours else None)
+        or (registry.by_mark(mark.key_id, mark.payload) if mark is not None else None)
+        or (registry.by_likeness(likeness_of, examination.bands) if likeness_of else None)
+    )
+    medium = MEDIUM_OF.get(media_type)
+    return Verification(
+        answer=_answer(report, mark, match),
+        media_type=media_type,
+        sha256=sha256,
+        num_bytes=len(data),
+        credentials=report,
+        is_publicly_trusted=report.state == "valid" and services.is_publicly_trusted(data, media_type, sidecar),
+        mark=mark,
+        false_positive_frac=FALSE_POSITIVE_FRAC[medium] if medium is not None and not examination.problem else None,
+        num_scored=examination.num_scored,
+        match=match,
+        likeness=registry.likeness_to(match.artifact, likeness_of) if match is not None else None,
+        problem=examination.problem,
+    )
+
+
+def check_num_bytes(num_bytes: int, field_name: str) -> None:
+    """Refuse what is empty or too large by its size alone.
+
+    Raises:
+        AppError: file_missing, file_too_large.
+    """
+    if 0 < num_bytes <= MAX_BYTES:
+        return
+    code, status = ("file_too_large", 413) if num_bytes else ("file_missing", 422)
+    problem = {
+        "field": field_name,
+        "code": code,
+        "message": "it is too large" if num_bytes else "there is nothing in it",
+        "value": f"{num_bytes:,} bytes",
+        "allowed": f"1 to {MAX_BYTES:,} bytes",
+    }
+    message = f"{field_name} has {num_bytes:,} bytes; 1 to {MAX_BYTES:,} can be looked at."
+    raise AppError(code, status, message, problems=[problem])
+
+
+def _examined(data: bytes, medium: Medium | None) -> Examination:
+    """What the examiner finds, in a process of its own: the bytes are a stranger's."""
+    if medium is None:
+        return Examination(problem="a mark can be looked for in pictures, films and texts")
+    question = Question(
+        medium=medium,
+        keys=[Secret(key_id=key.key_id, secret=key.secret.hex()) for key in mark_keys.all_keys()],
+        tokenizers=_tokenizers() if medium == "text" else [],
+    )
+    answer = processes.answer_of("genworkers.examiner", question.model_dump_json().encode() + b"\n" + data)
+    if not answer:
+        return Examination(problem="looking at it took more time or memory than one file may take")
+    return Examination.model_validate_json(answer)
+
+
+def _tokenizers() -> list[str]:
+    places = (Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR))
+    return [str(path.resolve()) for place in places for path in sorted(place.glob("*/tokenizer.json"))]
+
+
+def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None) -> Answer:
+    if match is not None and match.by == "bytes":
+        return Answer.OURS
+    if report.is_ours:  # C2PA leaves a few bytes between its boxes unsigned; our record has every byte
+        return Answer.OURS_CHANGED if match is not None and match.by == "manifest" else Answer.OURS
+    if report.state == "valid":
+        return Answer.OTHERS
+    if mark is not None:
+        return Answer.OURS_CHANGED if report.state == "invalid" else Answer.OURS_STRIPPED
+    if match is not None:
+        return Answer.OURS_CHANGED if report.state == "invalid" else Answer.ALIKE
+    return Answer.BROKEN if report.state == "invalid" else Answer.UNKNOWN

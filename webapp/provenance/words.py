@@ -1,0 +1,114 @@
+"""What a verification says in plain words, for the page and the API alike."""
+
+from typing import NamedTuple
+
+from webapp.provenance.manifest import MADE_BY_NET, MADE_WITH_NET
+from webapp.provenance.verification import Answer, Verification
+
+
+class Words(NamedTuple):
+    """A headline, what it means, and the colour of its tile."""
+
+    title: str
+    meaning: str
+    tone: str
+
+
+_OF_ANSWER = {
+    Answer.OURS: Words(
+        "Made by this studio, unchanged",
+        "These are exactly the bytes that this studio signed when a net made them.",
+        "good",
+    ),
+    Answer.OURS_CHANGED: Words(
+        "Made by this studio, changed afterwards",
+        "It comes from here, but these are not the bytes that were signed and put on record.",
+        "held",
+    ),
+    Answer.OURS_STRIPPED: Words(
+        "Made by a net of this studio, its credentials removed",
+        "The file says nothing about itself, but the content still bears this studio's mark. It may have been cut, "
+        "compressed or edited since.",
+        "held",
+    ),
+    Answer.ALIKE: Words(
+        "Looks like something made here",
+        "No credentials and no mark, but it is so like one of our records that it is probably a copy of it.",
+        "held",
+    ),
+    Answer.OTHERS: Words(
+        "Signed by somebody else, unchanged",
+        "Its credentials are whole, but the certificate is not this studio's.",
+        "plain",
+    ),
+    Answer.BROKEN: Words(
+        "Its credentials do not hold",
+        "It was changed after it was signed, or the credentials were moved here from another file. Nothing else "
+        "connects it with this studio.",
+        "bad",
+    ),
+    Answer.UNKNOWN: Words(
+        "Nothing is known about it",
+        "No credentials, no mark of ours, nothing like it on record. That does not show that no machine made it.",
+        "plain",
+    ),
+}
+
+
+def answer(found: Verification) -> Words:
+    """The verdict."""
+    return _OF_ANSWER[found.answer]
+
+
+def credentials(found: Verification) -> Words:
+    """What the signature is worth: ours is never shown as publicly trusted."""
+    report = found.credentials
+    signer = report.issuer or "an unnamed certificate"
+    if report.state == "none":
+        return Words("None", "The file carries no signed credentials, or they were removed.", "plain")
+    if report.state == "invalid":
+        return Words("Broken", "; ".join(report.problems) or "The signature does not hold.", "bad")
+    trust = (
+        "Its certificate leads up to a root that is publicly trusted."
+        if found.is_publicly_trusted
+        else "Its certificate is not on a public trust list."
+    )
+    if report.is_ours:
+        return Words("Signed by this studio", f"By {signer}. {trust}", "good")
+    return Words("Signed by somebody else", f"By {signer}. {trust} This studio cannot vouch for what it says.", "plain")
+
+
+def mark(found: Verification) -> Words:
+    """What the watermark is worth, with how often it would be found where there is none."""
+    if found.false_positive_frac is None:
+        return Words("Not looked for", f"{found.problem[:1].upper()}{found.problem[1:]}.", "plain")
+    rate = f"An unmarked file is called marked at most once in {1 / found.false_positive_frac:,.0f}."
+    if found.mark is not None:
+        return Words("Found", f"Chance would do this once in {_once_in(found.mark.p_value)}. {rate}", "good")
+    if found.mark_state == "too_short":
+        return Words("Too short to tell", f"Only {found.num_scored} tokens could be counted. {rate}", "plain")
+    return Words("Not found", f"Heavy editing, redrawing or paraphrasing takes a mark away. {rate}", "plain")
+
+
+def _once_in(p_value: float) -> str:
+    return "more than a billion billion" if p_value < 1e-18 else f"{1 / p_value:,.0f}"
+
+
+def registry(found: Verification) -> Words:
+    """What our records say."""
+    if found.match is None:
+        return Words("No record", "Nothing made here has these bytes, this mark or this likeness.", "plain")
+    by = {
+        "bytes": "exactly these bytes",
+        "manifest": "this very signature",
+        "mark": "the number in its mark",
+        "likeness": "its likeness",
+    }[found.match.by]
+    alike = "" if found.likeness is None else f" It is {found.likeness:.0%} like the original."
+    return Words("On record", f"Found by {by}.{alike}", "good")
+
+
+def source(found: Verification) -> str:
+    """What the credentials say that it is made of."""
+    told = {MADE_BY_NET: "Made by a trained net", MADE_WITH_NET: "A person's picture, changed by a trained net"}
+    return told.get(found.source_type, found.source_type.rpartition("/")[2])
