@@ -38,8 +38,8 @@ from genworkers.training.train_text_screen import (
 
 HARMLESS_SOURCES = (*sorted(STUDIO_SOURCES), *sorted(NEVER_LEARNT))
 LEVELS = ("flag_at", "review_at", "block_at")
-NUM_DISGUISED = 600
-NUM_TIMED = 1000
+NUM_DISGUISED = 300
+NUM_TIMED = 500
 LONG_CHARS = 1_000_000
 Figures = dict[str, Any]
 Chances = NDArray[np.float64]

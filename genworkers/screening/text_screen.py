@@ -26,6 +26,7 @@ CALIBRATION_PART = "calibration"
 MAX_READ_CHARS = 1_000_000
 WINDOW_CHARS = 320
 WINDOW_STEP_CHARS = 256
+SHORT_CHARS, MIN_SIGNS = 20, 4
 MAX_READ_WINDOWS = 32
 ENCODE_BATCH = 16
 SHORTER_FRAC = 0.75
@@ -139,9 +140,10 @@ def bags_of(ngrams: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
 
 
 def _windows(text: str) -> list[str]:
-    """The text in overlapping pieces of `WINDOW_CHARS`."""
+    """The text in overlapping pieces of `WINDOW_CHARS`, without those that are a few signs over and over."""
     starts = range(0, max(1, len(text) - (WINDOW_CHARS - WINDOW_STEP_CHARS)), WINDOW_STEP_CHARS)
-    return [text[start : start + WINDOW_CHARS] for start in starts] if text.strip() else []
+    windows = (text[start : start + WINDOW_CHARS] for start in starts)
+    return [one for one in windows if one.strip() and (len(one) < SHORT_CHARS or len(set(one)) >= MIN_SIGNS)]
 
 
 def load_text_screen(folder: Path, encoder: TextEncoder, tokenizer: WordPiece) -> TextScreen:

@@ -34,7 +34,9 @@ from genworkers.training.screen_data import (
     CALIBRATING,
     NEVER_LEARNT,
     UNKNOWN,
+    WRITTEN,
     ScreenRow,
+    calibrating_rows,
     grouped,
     read_rows,
     targets_of,
@@ -47,6 +49,7 @@ DISGUISED_HARMLESS_FRAC = 0.25
 ENCODE_BATCH = 64
 BLOCK_PRECISION = 0.95
 USUAL_CHANCES, SEVERE_CHANCES = (0.25, 0.5), (0.1, 0.25)
+MAX_TRICKY_FLAGGED = 0.03
 SEVERE = frozenset({"sexual/minors", "self-harm"})
 MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
 STUDIO_SOURCES = frozenset({"stickers", "t2i_compbench", "coco_captions", "parti", "geneval"})
@@ -196,8 +199,8 @@ def _batches(num_rows: int, epochs: int) -> Iterator[Tensor]:
 
 
 def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int8]) -> list[Calibration]:
-    """One calibration a category, from rows whose label is known: both (M, categories)."""
-    known = targets != UNKNOWN
+    """One calibration a category, from rows with a known label and something to read: both (M, categories)."""
+    known = (targets != UNKNOWN) & np.isfinite(logits)
     return [
         fit_isotonic(logits[known[:, column], column], targets[known[:, column], column] == 1)
         for column in range(targets.shape[1])
@@ -205,24 +208,29 @@ def calibrate(logits: NDArray[np.float32], targets: NDArray[np.int8]) -> list[Ca
 
 
 def choose_thresholds(
-    chances: NDArray[np.float64], targets: NDArray[np.int8], is_studio: NDArray[np.bool_]
+    chances: NDArray[np.float64],
+    targets: NDArray[np.int8],
+    is_studio: NDArray[np.bool_],
+    is_tricky: NDArray[np.bool_],
 ) -> Thresholds:
     """Where to flag, to hold for review and to block, per category.
 
     Flag and review are probabilities, lower where a miss is worse (SEVERE); block is where BLOCK_PRECISION of the rows
-    with a known label are positive. Each is raised until few enough of the studio's own harmless prompts reach it.
+    with a known label are positive. Each is raised until few enough of the studio's own harmless prompts reach it, the
+    flag also until few enough of the tricky ones do.
 
     Args:
         chances: (M, categories) calibrated.
         targets: (M, categories), 1, 0 or UNKNOWN.
         is_studio: (M) harmless prompts of the studio's kind.
+        is_tricky: (M) harmless sentences that sound like harm, or name a group of people.
     """
     thresholds: Thresholds = {}
     for column, name in enumerate(TEXT_CATEGORIES):
         scores, labels = chances[:, column], targets[:, column]
-        studio, is_known = scores[is_studio], labels != UNKNOWN
+        studio, tricky, is_known = scores[is_studio], scores[is_tricky], labels != UNKNOWN
         flag_chance, review_chance = SEVERE_CHANCES if name in SEVERE else USUAL_CHANCES
-        flag_at = max(flag_chance, _rare(studio, MAX_STUDIO_FLAGGED))
+        flag_at = max(flag_chance, _rare(studio, MAX_STUDIO_FLAGGED), _rare(tricky, MAX_TRICKY_FLAGGED))
         review_at = max(review_chance, flag_at, _rare(studio, MAX_STUDIO_REVIEWED))
         precise = _precise(scores[is_known], labels[is_known] == 1)
         block_at = max(precise, review_at, _rare(studio, MAX_STUDIO_BLOCKED))
@@ -285,13 +293,14 @@ def main() -> None:
     texts = read_texts([row.text for row in learnt], encoder, tokenizer, config, options.cache)
     heads = train(texts, targets_of(learnt), config, epochs=options.epochs, seed=options.seed)
 
-    calibrating = [row for row in rows if row.fold in CALIBRATING]
+    calibrating = calibrating_rows(rows)
     targets = targets_of(calibrating).numpy()
     logits = screened_logits(raw_screen(encoder, tokenizer, heads), [row.text for row in calibrating])
     calibrations = calibrate(logits, targets)
     chances = np.stack([one(logits[:, column]) for column, one in enumerate(calibrations)], axis=1)
     is_studio = np.array([row.source in STUDIO_SOURCES and not row.is_positive for row in calibrating])
-    thresholds = choose_thresholds(chances, targets, is_studio)
+    is_tricky = np.array([row.source == WRITTEN and not row.is_positive for row in calibrating])
+    thresholds = choose_thresholds(chances, targets, is_studio, is_tricky)
     training = {
         "rows": dict(Counter(row.source for row in learnt)),
         "positives": {name: sum(row.labels.get(name, False) for row in learnt) for name in TEXT_CATEGORIES},

@@ -170,7 +170,7 @@ def test_thresholds_follow_precision_and_the_studio() -> None:
     calibrations = calibrate(logits, targets)
     chances = np.stack([one(logits[:, column]) for column, one in enumerate(calibrations)], axis=1)
     is_studio = targets[:, 0] == 0
-    for column, levels in enumerate(choose_thresholds(chances, targets, is_studio).values()):
+    for column, levels in enumerate(choose_thresholds(chances, targets, is_studio, is_studio).values()):
         assert levels["flag_at"] <= levels["review_at"] <= levels["block_at"]
         assert (chances[is_studio, column] >= levels["flag_at"]).mean() <= 0.01
         over = chances[:, column] >= levels["block_at"]
