@@ -125,7 +125,7 @@ def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Exam
                 continue
             key, score = found
             most_scored = max(most_scored, score.num_scored)
-            p_value = min(1.0, score.p_value * len(spans) * len(tokenizers))  # Bonferroni: everything that was tried
+            p_value = min(1.0, score.p_value * len(spans) * len(tokenizers))  # the union bound: parts overlap
             if best is None or p_value < best.p_value:
                 best = FoundMark(key_id=key.key_id, p_value=p_value)
     is_marked = best is not None and best.p_value <= FALSE_POSITIVE_FRAC["text"]

@@ -9,8 +9,8 @@ from genworkers.contract.base import Strict
 Medium: TypeAlias = Literal["picture", "film", "text"]
 # How often a file that was never marked may be called marked, all keys and places that are tried together.
 FALSE_POSITIVE_FRAC: dict[Medium, float] = {"picture": 1e-6, "film": 1e-6, "text": 1e-4}
-# With fewer tokens that count, not finding a mark says nothing.
-MIN_TEXT_TOKENS = 100
+# With fewer tokens that count, not finding a mark says little.
+MIN_TEXT_TOKENS = 170
 # A text that the nets of this studio might have written is looked at up to here; a file may be longer.
 MAX_TEXT_CHARS = 200_000
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genworkers.contract.examination import FALSE_POSITIVE_FRAC
 from genworkers.marks import bch
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.picture_pattern import TILE_CHIPS, Floats, Patterns, pattern, patterns_of
@@ -33,7 +34,7 @@ PURPOSE = "picture"
 PSNR_DB = 45.0
 MAX_PSNR_DB = 60.0
 MIN_PSNR_DB = 30.0
-MAX_P = 1e-6
+MAX_P = FALSE_POSITIVE_FRAC["picture"]
 NUM_PAYLOADS = 1 << bch.NUM_PAYLOAD_BITS
 DARK = 64.0  # levels; below it one level more is seen better, because screens are not linear
 SHARE_IN_BLACK = 0.5

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from genworkers.contract import examination
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.text_bits import (
     CONTEXT_TOKENS,
@@ -23,11 +24,9 @@ from genworkers.marks.text_bits import (
     Words,
 )
 
-# How often a text that was never marked may be called marked.
-FALSE_POSITIVE_FRAC = 1e-4
-# With fewer scored tokens, not finding a mark says little. Of marked texts of the house net with 200 tokens 97 % are
-# found, with 100 tokens two thirds, with 50 a fifth.
-MIN_TOKENS = 170
+FALSE_POSITIVE_FRAC = examination.FALSE_POSITIVE_FRAC["text"]
+# Of marked texts of the house net with 200 tokens 97 % are found, with 100 tokens two thirds, with 50 a fifth.
+MIN_TOKENS = examination.MIN_TEXT_TOKENS
 # Early layers decide more than late ones, which find less left to decide.
 LAYER_WEIGHTS = np.linspace(10.0, 1.0, NUM_LAYERS)
 
