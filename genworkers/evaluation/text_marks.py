@@ -68,10 +68,6 @@ def key_number(number: int) -> MarkKey:
     return MarkKey(f"evaluation {number}", hashlib.sha256(f"evaluation {number}".encode()).digest())
 
 
-# Coins of different keys have nothing to do with each other: one text without a mark serves for many of them.
-WRONG_KEYS = [key_number(-number) for number in range(1, NUM_WRONG_KEYS + 1)]
-
-
 class Writer:
     """A net served by the engine, and the tokens that it drew."""
 
@@ -140,6 +136,13 @@ def found_fracs(tests: Iterable[tuple[Sequence[int], MarkKey]]) -> Figures:
     return {"num": len(p_values), **{f"{level:g}": float((p_values <= level).mean()) for level in LEVELS}}
 
 
+def _under_wrong_keys(texts: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], MarkKey]]:
+    """Each text under keys that no other is tried with: texts share words, and so coins of one key."""
+    for number, ids in enumerate(texts):
+        for wrong in range(NUM_WRONG_KEYS):
+            yield ids, key_number(-1 - NUM_WRONG_KEYS * number - wrong)
+
+
 def evaluate(folder: Path, human: Sequence[str], num_marked: int, num_unmarked: int, num_threads: int) -> Figures:
     """Everything that is measured on one net."""
     writer = Writer(folder, num_threads)
@@ -162,9 +165,9 @@ def evaluate(folder: Path, human: Sequence[str], num_marked: int, num_unmarked: 
         tpr["read again"][length] = found_fracs((read_again(codec, ids), key) for ids, key in whole)
         tpr["edited"][length] = found_fracs((edited(codec, ids, others, chance), key) for ids, key in whole)
         drawn = [read_again(codec, one.ids[:length]) for one in plain if len(one.ids) >= length]
-        fpr["unmarked"][length] = found_fracs(product(drawn, WRONG_KEYS))
+        fpr["unmarked"][length] = found_fracs(_under_wrong_keys(drawn))
         passages = [ids[:length] for text in human if len(ids := codec.encode(text)) >= length]
-        fpr["human"][length] = found_fracs(product(passages, WRONG_KEYS))
+        fpr["human"][length] = found_fracs(_under_wrong_keys(passages))
     return {
         "net": folder.name,
         "tpr": tpr,

@@ -75,28 +75,26 @@ class Contexts:
     itself, and counting them twice would make chance look like a mark. Whoever writes and whoever reads skip the same.
     """
 
-    _recent: tuple[int, ...] = ()
-    _used: set[tuple[int, ...]] = field(default_factory=set)
+    # The last tokens; None among the first FREE_TOKENS, or where they stood before.
+    current: Context | None = None
+    _recent: Context = (0, 0, 0)
+    _used: set[Context] = field(default_factory=set)
     _num_tokens: int = 0
-
-    @property
-    def current(self) -> Context | None:
-        """The last tokens; None among the first FREE_TOKENS, or where they stood before."""
-        if self._num_tokens < FREE_TOKENS or self._recent in self._used:
-            return None
-        first, second, third = self._recent
-        return first, second, third
 
     def add(self, token_id: int) -> None:
         """Go on by a token."""
-        if self._num_tokens >= FREE_TOKENS:
-            self._used.add(self._recent)
-        self._recent = (*self._recent[1 - CONTEXT_TOKENS :], token_id)
+        _, second, third = self._recent
+        self._recent = (second, third, token_id)
         self._num_tokens += 1
+        if self._num_tokens < FREE_TOKENS or self._recent in self._used:
+            self.current = None
+        else:
+            self._used.add(self._recent)
+            self.current = self._recent
 
 
 class Trail:
-    """The places of one text that is being written, one after the other.
+    """The places of one text that is being written, one after the other; `place` is that of the next token.
 
     Args:
         key: of the workspace that it is written for.
@@ -107,16 +105,14 @@ class Trail:
         self._coins = Coins(key)
         self._lane = seed % NUM_LANES << LANE_SHIFT
         self._contexts = Contexts()
-
-    @property
-    def place(self) -> Place | None:
-        """Of the next token; None where it cannot be marked."""
-        context = self._contexts.current
-        if context is None:
-            return None
-        first, second, third = context
-        return Place(self._coins, (first | self._lane, second, third))
+        self.place: Place | None = None  # also where the next token cannot be marked
 
     def add(self, token_id: int) -> None:
         """Go on by a token."""
         self._contexts.add(token_id)
+        context = self._contexts.current
+        if context is None:
+            self.place = None
+        else:
+            first, second, third = context
+            self.place = Place(self._coins, (first | self._lane, second, third))
