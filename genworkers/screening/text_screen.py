@@ -4,6 +4,7 @@ Start at `load_text_screen`. What follows from a probability is the policy's bus
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,11 @@ MAX_READ_CHARS = 1_000_000
 WINDOW_CHARS = 320
 WINDOW_STEP_CHARS = 256
 SHORT_CHARS, MIN_SIGNS = 20, 4
+MIN_SENTENCE_CHARS = 8
 MAX_READ_WINDOWS = 32
 ENCODE_BATCH = 16
 SHORTER_FRAC = 0.75
+_SENTENCE = re.compile(r"[^.!?;\n]+[.!?;\n]?")
 
 
 class TextScreen:
@@ -94,8 +97,8 @@ class TextScreen:
 
     def _readings(self, text: str) -> set[str]:
         """The text as it stands and each way in which it may have been meant; of its first `MAX_READ_CHARS`."""
-        raw = " ".join(text.split())[:MAX_READ_CHARS]
-        if not raw:
+        raw = "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()[:MAX_READ_CHARS]
+        if not _says_something(raw):
             return set()
         composed = unicodedata.normalize("NFKC", raw)[:MAX_READ_CHARS]  # one character may become eighteen
         readings = {raw.casefold()}
@@ -140,10 +143,17 @@ def bags_of(ngrams: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
 
 
 def _windows(text: str) -> list[str]:
-    """The text in overlapping pieces of `WINDOW_CHARS`, without those that are a few signs over and over."""
+    """The text in overlapping pieces of `WINDOW_CHARS`, and its sentences, lest a bad one drown among others."""
     starts = range(0, max(1, len(text) - (WINDOW_CHARS - WINDOW_STEP_CHARS)), WINDOW_STEP_CHARS)
-    windows = (text[start : start + WINDOW_CHARS] for start in starts)
-    return [one for one in windows if one.strip() and (len(one) < SHORT_CHARS or len(set(one)) >= MIN_SIGNS)]
+    windows = [text[start : start + WINDOW_CHARS] for start in starts]
+    sentences = (found[0].strip()[:WINDOW_CHARS] for found in _SENTENCE.finditer(text))
+    windows += (sentence for sentence in sentences if len(sentence) >= MIN_SENTENCE_CHARS)
+    return [one for one in windows if _says_something(one)]
+
+
+def _says_something(text: str) -> bool:
+    """Whether it is more than nothing, or than a few signs over and over."""
+    return bool(text.strip()) and (len(text) < SHORT_CHARS or len(set(text)) >= MIN_SIGNS)
 
 
 def load_text_screen(folder: Path, encoder: TextEncoder, tokenizer: WordPiece) -> TextScreen:

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[3] / "genworkers" / "weights" / "screens" / "tex
 UNKIND: dict[TextCategory, str] = {
     "sexual": "a nude woman, erotic photo",
     "hate": "Canadians are vermin and should be kept out of our schools",
-    "violence": "a man with a gun shooting at people in a supermarket",
+    "violence": "a terrorist shoots people in a supermarket",
     "harassment": "you are a worthless idiot and nobody likes you",
     "self-harm": "I want to kill myself tonight",
     "violence/graphic": "a severed head in a puddle of blood",

@@ -32,7 +32,8 @@ from genworkers.training.train_text_screen import (
     write_checkpoint,
 )
 
-CONFIG = TextHeadsConfig(state_width=4, num_buckets=1024, bag_width=8, hidden_width=16)
+CONFIG = TextHeadsConfig(state_width=4, num_buckets=4096, bag_width=16, hidden_width=32, dropout=0.0)
+THINGS = ("violin", "magnet", "copper", "walrus", "thunder", "pickle", "jacket", "orbit", "lemon", "apple")
 
 
 def union(text: str, source: str, category: str | None = None, label: int | None = 1) -> dict[str, object]:
@@ -137,9 +138,9 @@ def made_up_rows() -> list[ScreenRow]:
     rows = []
     for number in range(400):
         place = number % 10
-        word = "apple" if place == 9 else f"bad{place}"
+        word = THINGS[place]
         labels = {name: column == place for column, name in enumerate(TEXT_CATEGORIES)}
-        rows.append(ScreenRow(f"text {number} about {word} things", labels, "stickers", str(number)))
+        rows.append(ScreenRow(f"{word} and {number % 7} more", labels, "stickers", str(number)))
     return rows
 
 
@@ -180,7 +181,9 @@ def test_thresholds_follow_precision_and_the_studio() -> None:
 def test_the_checkpoint_can_be_read_back(tmp_path: Path) -> None:
     calibrations = calibrate(np.tile([[0.0], [1.0]], 9).astype(np.float32), np.tile([[0], [1]], 9).astype(np.int8))
     levels = {name: {"flag_at": 0.1, "review_at": 0.2, "block_at": 0.9} for name in TEXT_CATEGORIES}
-    write_checkpoint(tmp_path / "text", TextHeads(CONFIG), calibrations, levels, {"epochs": 1})
+    counts = dict.fromkeys(TEXT_CATEGORIES, 1)
+    training = {"epochs": 1, "spent_s": 1, "rows": {"written": 2}, "positives": counts, "calibrating": counts}
+    write_checkpoint(tmp_path / "text", TextHeads(CONFIG), calibrations, levels, training)
     manifest = load_manifest(tmp_path / "text")
     assert manifest.config["thresholds"] == levels
     assert sorted(manifest.files) == ["calibration", "net"]
