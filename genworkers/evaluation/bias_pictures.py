@@ -23,7 +23,7 @@ from genworkers.evaluation.screen_measures import bootstrapped_mean
 from genworkers.training.judge_data import STYLES, StickerTable, on_white
 
 VARIANTS = ("man", "woman", "person")
-NUM_SEEDS = 10
+NUM_SEEDS = 6
 RIDGE = 10.0
 Figures = dict[str, Any]
 Floats = NDArray[np.float64]
