@@ -23,6 +23,8 @@ from genworkers.marks.text_bits import (
     Words,
 )
 
+# Names in records how texts are marked and found; another number where either changes.
+SCHEME = "text.1"
 # How often a text that was never marked may be called marked.
 FALSE_POSITIVE_FRAC = 1e-4
 # With fewer scored tokens, not finding a mark says little. Of marked texts of the house net with 200 tokens 97 % are
