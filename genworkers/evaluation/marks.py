@@ -1,19 +1,20 @@
-"""Measure the marks: `python -m genworkers.evaluation.marks text --net FOLDER`. Each kind has a module of its own."""
+"""Measure the marks: `python -m genworkers.evaluation.marks text|pictures --help`. Each kind has a module of its own."""
 
 import argparse
 
-from genworkers.evaluation import text_marks
+from genworkers.evaluation import picture_marks, text_marks
+
+KINDS = {"text": text_marks, "pictures": picture_marks}
 
 
 def main() -> None:
     """Read what to measure and hand over."""
     parser = argparse.ArgumentParser(description=__doc__)
-    kinds = parser.add_subparsers(required=True)
-    text = kinds.add_parser("text", description=text_marks.__doc__, help="the mark in texts")
-    text_marks.add_arguments(text)
-    text.set_defaults(run=text_marks.run)
+    parts = parser.add_subparsers(dest="kind", required=True)
+    for name, kind in KINDS.items():
+        kind.add_arguments(parts.add_parser(name, help=(kind.__doc__ or "").partition("\n")[0]))
     options = parser.parse_args()
-    options.run(options)
+    KINDS[options.kind].run(options)
 
 
 if __name__ == "__main__":

@@ -206,9 +206,3 @@ def _watched(what: str, num: int, results: Iterator[Result]) -> list[Result]:
         if len(done) % 20 == 0:
             print(f"{len(done)} of {num} {what} pictures", file=sys.stderr, flush=True)
     return done
-
-
-if __name__ == "__main__":
-    argument_parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(argument_parser)
-    run(argument_parser.parse_args())

@@ -252,14 +252,3 @@ def run(options: argparse.Namespace) -> None:
     if options.card:
         card = (options.screen / CARD).read_text(encoding="utf-8").partition("\n## Evaluation\n")[0]
         (options.screen / CARD).write_text(f"{card.rstrip()}\n\n## Evaluation\n\n{shown_table}\n", encoding="utf-8")
-
-
-def main() -> None:
-    """As a command of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    run(parser.parse_args())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,10 @@
-"""Measure the screens: `python -m genworkers.evaluation.safety text --help`. Each audit is a module of its own."""
+"""Measure the screens: `python -m genworkers.evaluation.safety text|pictures --help`. Each audit is a module of its own."""
 
 import argparse
 
-from genworkers.evaluation import text_safety
+from genworkers.evaluation import picture_safety, text_safety
 
-AUDITS = {"text": text_safety}
+AUDITS = {"text": text_safety, "pictures": picture_safety}
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ from genworkers.marks.text_bits import (
     Words,
 )
 
+# Names in records how texts are marked and found; another number where either changes.
+SCHEME = "text.1"
 FALSE_POSITIVE_FRAC = examination.FALSE_POSITIVE_FRAC["text"]
 # Of marked texts of the house net with 200 tokens 97 % are found, with 100 tokens two thirds, with 50 a fifth.
 MIN_TOKENS = examination.MIN_TEXT_TOKENS

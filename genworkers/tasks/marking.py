@@ -13,7 +13,7 @@ from webapp.provenance.manifest import MarkFacts, unmarked
 from webapp.provenance.models import MarkRecord
 from webapp.provenance.services import FingerprintFacts
 
-PICTURE_SCHEME, TEXT_SCHEME = "picture.1", "text.1"
+PICTURE_SCHEME = "picture.1"
 NOT_DRAWN = "At this temperature the likeliest token is always taken, which leaves no room for a mark."
 TOO_SHORT = "Marked, but too short for the mark to be found again for sure."
 
@@ -41,7 +41,7 @@ def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFac
     standing = text_mark.standing(num_tokens, temperature=request.temperature, top_k=request.top_k)
     if standing == "not_drawn":
         return unmarked(NOT_DRAWN)
-    return MarkFacts(TEXT_SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
+    return MarkFacts(text_mark.SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
 
 
 def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:
@@ -51,7 +51,7 @@ def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:
 
 def text_fingerprint(text: str) -> FingerprintFacts:
     """What a text reads like."""
-    return _facts(TEXT_SCHEME, fingerprint.of_text(text))
+    return _facts(text_mark.SCHEME, fingerprint.of_text(text))
 
 
 def _facts(scheme: str, value: bytes) -> FingerprintFacts:
