@@ -1,4 +1,4 @@
-"""Measure the marks: `python -m genworkers.evaluation.marks text|pictures --help`. Each kind has a module of its own."""
+"""Measure the marks: `python -m genworkers.evaluation.marks text|pictures --help`. Each has a module of its own."""
 
 import argparse
 

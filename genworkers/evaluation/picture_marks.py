@@ -1,6 +1,6 @@
 """How strong the marks in pictures are: quality, what they survive, what is found where nothing is; beside dwtDctSvd.
 
-`python -m genworkers.evaluation.picture_marks`. Start at `run`. The pictures are ours (`our_pictures.py`), the
+`python -m genworkers.evaluation.marks pictures`. Start at `run`. The pictures are ours (`our_pictures.py`), the
 attacks are in `picture_attacks.py`.
 """
 

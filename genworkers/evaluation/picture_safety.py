@@ -1,4 +1,4 @@
-"""Measure the picture screen: `python -m genworkers.evaluation.picture_safety --help`.
+"""Measure the picture screen: `python -m genworkers.evaluation.safety pictures --help`.
 
 On concepts and styles that it never saw, on scenes of them, on pictures that our nets draw, and on harmless ones.
 """

@@ -1,4 +1,4 @@
-"""Measure the screens: `python -m genworkers.evaluation.safety text|pictures --help`. Each audit is a module of its own."""
+"""Measure the screens: `python -m genworkers.evaluation.safety text|pictures --help`. Each has a module of its own."""
 
 import argparse
 
