@@ -95,19 +95,18 @@ def _thresholds(flag_at: float | None, review_at: float | None, block_at: float 
     return Thresholds(flag_at=flag_at, review_at=review_at, block_at=block_at)
 
 
-# Review begins about where the screen is right in nineteen of twenty (its card), for what is blocked anyway in more. Of
-# 400 prompts and 200 texts of the stories that the house's text net learned from, none reaches a review here, and no
-# score for minors is above 0.03.
+# From the precision and recall on the card of the text screen, and so that none of 400 prompts and 200 texts of the
+# stories that the house's text net learned from is blocked, and 1 in 100 at most is held.
 _TEXT: dict[Category, Thresholds] = {
-    "sexual": _thresholds(0.5, 0.8, 0.95),
-    "hate": _thresholds(0.5, 0.8, 0.95),
-    "violence": _thresholds(0.6, 0.9, None),
-    "harassment": _thresholds(0.5, 0.8, 0.95),
-    "self-harm": _thresholds(0.3, 0.6, None),
-    "sexual/minors": _thresholds(None, None, 0.1),
-    "hate/threatening": _thresholds(0.3, 0.6, 0.9),
-    "violence/graphic": _thresholds(0.3, 0.57, 0.9),
-    "illicit": _thresholds(0.4, 0.69, 0.9),
+    "sexual": _thresholds(0.4, 0.6, 0.95),
+    "hate": _thresholds(0.45, 0.7, 0.95),
+    "violence": _thresholds(0.5, 0.87, None),
+    "harassment": _thresholds(0.5, 0.66, 0.95),
+    "self-harm": _thresholds(0.25, 0.6, None),
+    "sexual/minors": _thresholds(None, None, 0.25),
+    "hate/threatening": _thresholds(0.25, 0.6, 0.95),
+    "violence/graphic": _thresholds(0.25, 0.5, 0.8),
+    "illicit": _thresholds(0.4, 0.65, 0.9),
 }
 _PICTURE: dict[Category, Thresholds] = {
     **dict.fromkeys(PICTURE_CATEGORIES, _thresholds(0.5, None, None)),
