@@ -177,7 +177,7 @@ def test_of_two_owners_the_second_is_told_that_the_policy_is_another(owner: Memb
             {"output": {"sexual/minors": {"block_at": 0.9}}},
             "thresholds.output.sexual/minors.block_at",
             "0.9",
-            "0 to 0.25",
+            "0 to 0.2",
         ),
     ],
 )

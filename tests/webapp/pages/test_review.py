@@ -205,7 +205,7 @@ def test_an_owner_changes_the_policy_and_the_history_says_what(ada: Client, memb
         ("prompt.hate.block_at", "1.2", "A score is never outside of 0 to 1"),
         ("prompt.hate.block_at", "nan", "A score is never outside of 0 to 1"),
         ("prompt.hate.block_at", "0.1", "Block_at lies below review_at"),
-        ("prompt.sexual/minors.block_at", "0.5", "This may be tightened, but not loosened (allowed: 0 to 0.25)"),
+        ("prompt.sexual/minors.block_at", "0.5", "This may be tightened, but not loosened (allowed: 0 to 0.2)"),
         ("prompt.self-harm.flag_at", "", "From here on the person sees a supportive note"),
     ],
 )
