@@ -20,7 +20,7 @@ from genworkers.evaluation.bias_statistics import chi_square_p, effect_size, hol
 from genworkers.evaluation.contestants import HOUSE_NETS, enter
 from genworkers.evaluation.house_nets import Judges, batch_of
 from genworkers.evaluation.screen_measures import bootstrapped_mean
-from genworkers.training.judge_data import STYLES, StickerTable, on_white
+from genworkers.training.judge_data import StickerTable, on_white
 
 VARIANTS = ("man", "woman", "person")
 NUM_SEEDS = 6
@@ -116,11 +116,10 @@ def features_of(judges: Judges, pictures: Tensor) -> Floats:
     return np.asarray(torch.cat(rows).numpy(), dtype=np.float64)
 
 
-def reader_of(judges: Judges, table: StickerTable, styles: Sequence[str]) -> Reader:
-    """The reader for some sticker styles."""
+def reader_of(judges: Judges, table: StickerTable) -> Reader:
+    """The reader for the styles of a table: give only those that are to be read."""
     known = variants_in(table.keys)
-    places = [STYLES.index(style) for style in styles]
-    rows = [row for row, key in enumerate(table.keys) if key in known and int(table.style[row]) in places]
+    rows = [row for row, key in enumerate(table.keys) if key in known]
     roles, variants = zip(*(known[table.keys[row]] for row in rows), strict=True)
     features = features_of(judges, on_white(table.pictures[rows]))
     return fit_reader(features, np.array([VARIANTS.index(one) for one in variants]), roles)

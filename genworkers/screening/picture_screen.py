@@ -22,7 +22,7 @@ from genworkers.screening.calibration import Calibration
 
 CALIBRATION_PART = "calibration"
 REDUCING_GAP = 3.0  # large pictures are averaged before Lanczos; 2048 px take a quarter of the time
-GROUNDS = (255, 0)  # white, and black where a picture is see-through: white lines on nothing are seen on dark pages
+LIGHT = 0.7  # mean light of what can be seen; above it a picture on nothing may be meant for dark pages
 
 
 class PictureScreen:
@@ -78,7 +78,7 @@ class PictureScreen:
 
 
 def views_of(picture: NDArray[np.uint8], name: str = "picture") -> Tensor:
-    """One picture as the net reads it: shrunk into a white square, and once more on black where it is see-through.
+    """One picture as the net reads it: shrunk into a white square, and again on black if it is light and see-through.
 
     Args:
         picture: see `PictureScreen.screen`.
@@ -103,12 +103,13 @@ def views_of(picture: NDArray[np.uint8], name: str = "picture") -> Tensor:
     image = image.convert("RGB") if is_opaque else image.convert("RGBa")
     small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     floats = torch.from_numpy(np.asarray(small, dtype=np.float32) / 255.0).permute(2, 0, 1)  # (3 or 4, height, width)
-    colours, uncovered = floats[:3], torch.zeros(1) if is_opaque else 1.0 - floats[3:]
-    grounds = GROUNDS[:1] if is_opaque else GROUNDS
-    views = torch.stack([torch.full((3, PICTURE_PX, PICTURE_PX), ground / 255.0) for ground in grounds])
+    colours, alpha = floats[:3], torch.ones(1, height, width) if is_opaque else floats[3:]
+    is_light = float(colours.mean()) > LIGHT * float(alpha.mean())
+    grounds = (1.0, 0.0) if is_light and not is_opaque else (1.0,)
     top, left = (PICTURE_PX - height) // 2, (PICTURE_PX - width) // 2
+    views = torch.tensor(grounds)[:, None, None, None].repeat(1, 3, PICTURE_PX, PICTURE_PX)
     for view, ground in zip(views, grounds, strict=True):
-        view[:, top : top + height, left : left + width] = colours + uncovered * (ground / 255.0)
+        view[:, top : top + height, left : left + width] = colours + (1.0 - alpha) * ground
     return views.clamp(0.0, 1.0)
 
 
