@@ -108,10 +108,17 @@ _TEXT: dict[Category, Thresholds] = {
     "violence/graphic": _thresholds(0.25, 0.5, 0.8),
     "illicit": _thresholds(0.4, 0.65, 0.9),
 }
+# Where one of 200 harmless stickers is flagged, and one of 1,000 held. No screen knows nations or nudity so far.
 _PICTURE: dict[Category, Thresholds] = {
-    **dict.fromkeys(PICTURE_CATEGORIES, _thresholds(0.5, None, None)),
+    "weapons": _thresholds(0.51, None, None),
+    "gestures": _thresholds(0.18, 0.5, None),
+    "alcohol-tobacco": _thresholds(0.69, None, None),
+    "gambling": _thresholds(0.27, None, None),
+    "death": _thresholds(0.67, None, None),
+    "medical": _thresholds(0.22, None, None),
+    "religion": _thresholds(0.42, None, None),
+    "nations": _thresholds(0.5, None, None),
     "nudity": _thresholds(0.5, 0.8, None),
-    "gestures": _thresholds(0.3, 0.7, None),
 }
 DEFAULT = Policy.model_validate({"prompt": _TEXT, "input": _PICTURE, "output": _TEXT | _PICTURE})
 
