@@ -1,5 +1,6 @@
 """A check worker in threads of the test's own process: Celery, the broker and the task are real."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,5 +18,7 @@ def serving(has: screens.Screens, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     assert checks.check.name in app.tasks
     monkeypatch.setattr(screens, "loaded", lambda: has)
     monkeypatch.setattr(app.amqp.queues, "_consume_from", None)  # what the worker sets is not for the other tests
+    level = logging.root.level
     with start_worker(app, pool="threads", concurrency=4, queues=[CHECK_QUEUE], perform_ping_check=False):
         yield
+    logging.root.setLevel(level)  # Celery's test worker raises it for good

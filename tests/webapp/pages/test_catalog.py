@@ -121,7 +121,8 @@ def test_every_house_net_and_screen_is_listed_and_has_a_page_with_its_card(ada: 
             assert "<img" not in page
             assert page.count("<h1") == 1
     assert "No card beside" not in listed
-    assert "<td>0.78</td>" in page_of(ada, "/screens/text/")  # a threshold of its card
+    thresholds = json.loads((HOUSE / "screens" / "text" / "manifest.json").read_text())["config"]["thresholds"]
+    assert f"<td>{thresholds['sexual']['block_at']}</td>" in page_of(ada, "/screens/text/")
 
 
 @pytest.mark.usefixtures("house")
