@@ -133,7 +133,7 @@ def findings(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
 
 
 def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
-    """What comes nearest to a mark, likely or not: each key and payload once, the surest first; as `findings`."""
+    """What comes nearest to a mark, likely or not: each key and payload once, agreed ones first; as `findings`."""
     _check(pixels, 3 if pixels.ndim == 3 else 4)
     if not keys:
         return []
@@ -150,7 +150,7 @@ def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding
                 surest[name] = found
         if any(found.is_agreed for found in surest.values()):
             break
-    return sorted(surest.values(), key=lambda found: (found.p_value, -found.z))
+    return sorted(surest.values(), key=lambda found: (not found.is_agreed, found.p_value, -found.z))
 
 
 def _of_key(tiles: Tiles, key: MarkKey, num_tried: int) -> list[ImageMarkFinding]:
