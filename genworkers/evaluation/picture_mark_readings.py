@@ -142,15 +142,14 @@ def _rival_decode(pixels: Pixels) -> int:
     return sum(int(bit) << place for place, bit in enumerate(decoder.decode(shown, RIVAL)))
 
 
-def nulls(path: Path, attack: str, *, num_keys: int) -> list[tuple[float, float]]:
-    """z and p-value of the surest candidate of each of many keys in a picture that none of them marked."""
+def nulls(path: Path, attack: str, *, num_keys: int) -> tuple[list[float], float]:
+    """The highest z of each of many keys in a picture that none of them marked, and the least p-value of all."""
     chance = np.random.default_rng(len(attack))
     pixels = np.ascontiguousarray(ATTACKS[attack](picture(path), chance))
     keys = [key_of(f"{path.name} {index}") for index in range(num_keys)]
-    surest: dict[str, tuple[float, float]] = {key.key_id: (0.0, 1.0) for key in keys}
-    for found in image_mark.candidates(pixels, keys):
-        surest[found.key_id] = max(surest[found.key_id], (found.z, found.p_value))
-    return list(surest.values())
+    found = image_mark.candidates(pixels, keys)
+    highest = [max((each.z for each in found if each.key_id == key.key_id), default=0.0) for key in keys]
+    return highest, min((each.p_value for each in found), default=1.0)
 
 
 def _psnr_db(errors: NDArray[np.float64]) -> float:

@@ -169,8 +169,8 @@ def run(options: argparse.Namespace) -> None:
         )
         has_rival = [index % options.rival_every == 0 and not options.without_rival for index in range(len(marked))]
         measured = _watched("marked", len(marked), pool.map(partial(measure, kinds=options.kinds), marked, has_rival))
-    null = np.array([pair for of_picture in null_pairs for pair in of_picture])
-    null_z, null_p = null.T
+    null_z = np.array([z for highest, _ in null_pairs for z in highest])
+    null_p = np.array([least for _, least in null_pairs])
     sure = {fpr: threshold(null_z, fpr) for fpr in FPRS}
     readings = [each for own, _ in measured for each in own]
     qualities = [each for _, own in measured for each in own]

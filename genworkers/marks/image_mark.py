@@ -41,6 +41,7 @@ SHARE_IN_BLACK = 0.5
 NUM_GAIN_STEPS = 4
 MIN_PEAK = 4.0  # chance alone reaches it once in 30,000 places; a mark that can be read is far above
 NUM_PEAKS = 6
+ONE_SCALE = 0.02
 NUM_PLACES = 2 * (CELLS_A_CHIP * TILE_CHIPS) ** 2  # where a tile can begin, as it is and mirrored
 
 
@@ -60,6 +61,7 @@ class ImageMarkFinding:
         num_corrected_bits: how many of them were read wrongly and corrected.
         chips_across: chips along the longer side; 128 in a whole picture, fewer in a part of one.
         is_mirrored: left and right have been swapped since it was written.
+        corner_chips: where the corner of the picture that was marked lies, down and right, modulo TILE_CHIPS.
     """
 
     key_id: str
@@ -72,6 +74,7 @@ class ImageMarkFinding:
     num_corrected_bits: int
     chips_across: float
     is_mirrored: bool
+    corner_chips: tuple[float, float]
 
 
 def embed(pixels: Pixels, key: MarkKey, payload: int, *, psnr_db: float = PSNR_DB) -> Pixels:
@@ -129,12 +132,11 @@ def findings(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
         ValueError: the shape or the type of the pixels is another.
     """
     likely = [found for found in candidates(pixels, keys) if found.p_value <= MAX_P]
-    # A second finding has to be sure of its payload: near every peak lie weaker ones, whose bits are no message.
-    return likely[:1] + [found for found in likely[1:] if found.is_agreed]
+    return likely[:1] + [found for found in likely[1:] if found.is_agreed and not _is_echo(found, likely[0])]
 
 
 def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding]:
-    """What comes nearest to a mark, likely or not: each key and payload once, the surest first; as `findings`."""
+    """What comes nearest to a mark, likely or not: each key and payload once, agreed ones first; as `findings`."""
     _check(pixels, 3 if pixels.ndim == 3 else 4)
     if not keys:
         return []
@@ -151,7 +153,7 @@ def candidates(pixels: Pixels, keys: Sequence[MarkKey]) -> list[ImageMarkFinding
                 surest[name] = found
         if any(found.is_agreed for found in surest.values()):
             break
-    return sorted(surest.values(), key=lambda found: (found.p_value, -found.z))
+    return sorted(surest.values(), key=lambda found: (not found.is_agreed, found.p_value, -found.z))
 
 
 def _of_key(tiles: Tiles, key: MarkKey, num_tried: int) -> list[ImageMarkFinding]:
@@ -169,6 +171,10 @@ def _of_key(tiles: Tiles, key: MarkKey, num_tried: int) -> list[ImageMarkFinding
         read = np.roll(tiles.chips[index], (-down, -right), axis=(0, 1))[:, :: -1 if is_mirrored else 1].ravel()
         z, payload, read_bits, num_corrected_bits = _message(read, patterns)
         payload_p = _bound(z, num_tried * NUM_PAYLOADS)
+        begun_down, begun_right = divmod(index % CELLS_A_CHIP**2, CELLS_A_CHIP)
+        start_down, start_right = patterns.start(payload)
+        corner_down = down + begun_down / CELLS_A_CHIP - start_down
+        corner_right = right + begun_right / CELLS_A_CHIP + (start_right if is_mirrored else -start_right)
         sync_p = _bound(float(peaks.ravel()[place]), num_tried)
         # The better of two tests counts double.
         found.append(
@@ -183,6 +189,7 @@ def _of_key(tiles: Tiles, key: MarkKey, num_tried: int) -> list[ImageMarkFinding
                 num_corrected_bits=num_corrected_bits,
                 chips_across=float(tiles.across[index]),
                 is_mirrored=bool(is_mirrored),
+                corner_chips=(corner_down % TILE_CHIPS, corner_right % TILE_CHIPS),
             )
         )
     return found
@@ -197,6 +204,17 @@ def _message(read: Floats, patterns: Patterns) -> tuple[float, int, int, int]:
     is_one = soft < 0
     read_bits = sum(int(bit) << place for place, bit in enumerate(is_one))
     return z, payload, read_bits, int((is_one != codeword).sum())
+
+
+def _is_echo(found: ImageMarkFinding, surest: ImageMarkFinding) -> bool:
+    """Whether it is what a surer mark of the same key sounds like elsewhere in the tile.
+
+    A second mark over or under it has the same corner, as each payload begins where its key says.
+    """
+    if found.key_id != surest.key_id or abs(found.chips_across / surest.chips_across - 1.0) > ONE_SCALE:
+        return False
+    apart = np.abs(np.subtract(found.corner_chips, surest.corner_chips))
+    return found.is_mirrored != surest.is_mirrored or bool((np.minimum(apart, TILE_CHIPS - apart) > 1.0).any())
 
 
 def _bound(z: float, num_tried: int) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genworkers.marks import bch
@@ -24,12 +24,14 @@ def test_generator_is_the_published_one_and_divides_x63_minus_1() -> None:
     assert rest == 0
 
 
+@settings(deadline=None)
 @given(PAYLOADS, PAYLOADS)
 def test_two_codewords_differ_in_eleven_bits_at_least(one: int, other: int) -> None:
     num_different = int((bch.encode(one) != bch.encode(other)).sum())
     assert num_different == 0 if one == other else num_different >= 2 * bch.NUM_CORRECTED + 1
 
 
+@settings(deadline=None)
 @given(PAYLOADS, st.sets(st.integers(0, 62), max_size=bch.NUM_CORRECTED))
 def test_any_five_wrong_bits_are_corrected_when_none_is_known_to_be_weak(payload: int, wrong: set[int]) -> None:
     sent = _sent(payload)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,25 @@ def test_of_two_marks_over_each_other_both_are_reported(marked: Pixels, second: 
     found = findings(twice, [OURS, *OTHERS])
     assert {(each.key_id, each.payload) for each in found} == {("ours", PAYLOAD), (second.key_id, 42)}
     assert all(each.is_agreed for each in found)
+
+
+def test_an_echo_elsewhere_in_the_tile_is_told_from_a_second_mark_by_its_corner(marked: Pixels) -> None:
+    """Of 120 pictures of ours, marked once, two had an echo whose payload looked sure."""
+    found = detect(marked, [OURS])
+    assert found is not None
+    down, right = found.corner_chips
+    assert not image_mark._is_echo(replace(found, payload=42), found)
+    assert not image_mark._is_echo(replace(found, corner_chips=((down + 31.5) % 32, right)), found)
+    assert image_mark._is_echo(replace(found, corner_chips=((down + 7.0) % 32, right)), found)
+    assert image_mark._is_echo(replace(found, is_mirrored=True), found)
+    assert not image_mark._is_echo(replace(found, key_id="older", is_mirrored=True), found)
+
+
+@pytest.mark.parametrize("attacked", [lambda pixels: pixels[:, ::-1], lambda pixels: pixels[100:460, 60:420]])
+def test_both_of_two_marks_of_one_key_are_told_from_echoes_after_mirroring_and_cropping(attacked: Any) -> None:
+    twice = embed(embed(_sticker(512, "#7dd3fc"), OURS, PAYLOAD), OURS, 42)
+    found = findings(np.ascontiguousarray(attacked(twice)), [OURS])
+    assert {each.payload for each in found} == {PAYLOAD, 42}
 
 
 def test_frames_of_an_animation_are_read_together() -> None:
