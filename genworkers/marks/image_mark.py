@@ -30,6 +30,8 @@ from genworkers.marks.picture_residual import (
     tiles_of,
 )
 
+# Names in records how pictures are marked and found; another number where either changes.
+SCHEME = "picture.1"
 PURPOSE = "picture"
 PSNR_DB = 45.0
 MAX_PSNR_DB = 60.0

@@ -154,7 +154,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
 
 
 def _picture_file(result: ImageResult, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
-    mark = marking.new_picture_mark(key)
+    mark = marking.new_picture_mark(key, [result.pixels])
     (pixels,) = marking.marked([result.pixels], key, mark)
     return _Made(
         index=result.index,
@@ -173,7 +173,7 @@ def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey, verdicts
     walk = request.walk
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
-    mark = marking.new_picture_mark(key)
+    mark = marking.new_picture_mark(key, result.frames)
     frames = marking.marked(result.frames, key, mark)
     try:
         data = animation.to_animation(frames, walk.file_format, walk.fps, request.background)

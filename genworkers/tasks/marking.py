@@ -13,8 +13,8 @@ from webapp.provenance.manifest import MarkFacts, unmarked
 from webapp.provenance.models import MarkRecord
 from webapp.provenance.services import FingerprintFacts
 
-PICTURE_SCHEME = "picture.1"
 NOT_DRAWN = "At this temperature the likeliest token is always taken, which leaves no room for a mark."
+NOTHING_SEEN = "Nothing in it can be seen, so there is nothing to mark."
 TOO_SHORT = "Marked, but too short for the mark to be found again for sure."
 
 
@@ -23,16 +23,20 @@ def key_of(workspace_id: UUID) -> MarkKey:
     return MarkKey(*mark_keys.key_in_use(workspace_id))
 
 
-def new_picture_mark(key: MarkKey) -> MarkFacts:
-    """A mark that no other picture under this key has."""
+def new_picture_mark(key: MarkKey, frames: Sequence[Pixels]) -> MarkFacts:
+    """A mark for these pictures that no others under this key have; none where every pixel is transparent."""
+    if not any(frame[..., 3].any() for frame in frames):
+        return unmarked(NOTHING_SEEN)
     while True:
         payload = f"{secrets.randbelow(image_mark.NUM_PAYLOADS):09x}"
         if not MarkRecord.objects.filter(key_id=key.key_id, payload=payload).exists():
-            return MarkFacts(PICTURE_SCHEME, key.key_id, payload)
+            return MarkFacts(image_mark.SCHEME, key.key_id, payload)
 
 
 def marked(frames: Sequence[Pixels], key: MarkKey, mark: MarkFacts) -> list[Pixels]:
-    """The same pictures with the mark in each."""
+    """The same pictures with the mark in each, if there is one."""
+    if not mark.is_there:
+        return list(frames)
     return [image_mark.embed(frame, key, int(mark.payload, 16)) for frame in frames]
 
 
@@ -46,13 +50,13 @@ def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFac
 
 def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:
     """What a picture looks like."""
-    return _facts(PICTURE_SCHEME, fingerprint.of_picture(pixels))
+    return _facts(fingerprint.of_picture(pixels))
 
 
 def text_fingerprint(text: str) -> FingerprintFacts:
     """What a text reads like."""
-    return _facts(text_mark.SCHEME, fingerprint.of_text(text))
+    return _facts(fingerprint.of_text(text))
 
 
-def _facts(scheme: str, value: bytes) -> FingerprintFacts:
-    return FingerprintFacts(scheme, value.hex(), tuple(fingerprint.bands(value)))
+def _facts(value: bytes) -> FingerprintFacts:
+    return FingerprintFacts(value.hex(), tuple(fingerprint.bands(value)))

@@ -43,11 +43,10 @@ class Fingerprint(models.Model):
     """What an artifact looks or reads like, so that a copy without mark and credentials still finds its record."""
 
     artifact = models.OneToOneField("gallery.Artifact", on_delete=models.CASCADE, related_name="fingerprint")
-    scheme = models.CharField(max_length=50)
     value = models.TextField(help_text="in hex, as genworkers/marks/fingerprint.py computes it")
 
     def __str__(self) -> str:
-        return f"{self.scheme} {self.value[:16]}"
+        return self.value[:16]
 
 
 class FingerprintBand(models.Model):

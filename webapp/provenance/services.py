@@ -83,7 +83,6 @@ class Ingredient:
 class FingerprintFacts:
     """What an artifact looks or reads like; `value` is hex, `bands` are its parts for the index."""
 
-    scheme: str
     value: str = field(repr=False)
     bands: tuple[int, ...] = field(repr=False)
 
@@ -314,5 +313,5 @@ def record_mark(artifact_id: UUID, mark: MarkFacts) -> None:
 
 def record_fingerprint(artifact_id: UUID, facts: FingerprintFacts) -> None:
     """Keep what an artifact looks or reads like."""
-    row = Fingerprint.objects.create(artifact_id=artifact_id, scheme=facts.scheme, value=facts.value)
+    row = Fingerprint.objects.create(artifact_id=artifact_id, value=facts.value)
     FingerprintBand.objects.bulk_create(FingerprintBand(fingerprint=row, band=band) for band in facts.bands)

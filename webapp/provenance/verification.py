@@ -120,9 +120,10 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
     if sidecar is not None:
         check_num_bytes(len(sidecar), "credentials")
     media_type = media_type_of(data)
+    medium = MEDIUM_OF.get(media_type)
     sha256 = hashlib.sha256(data).hexdigest()
     report = services.read(data, media_type, sidecar)
-    examination = _examined(data, MEDIUM_OF.get(media_type))
+    examination = _examined(data, medium)
     mark = examination.mark
     likeness_of = bytes.fromhex(examination.fingerprint)
     match = (
@@ -131,7 +132,6 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
         or (registry.by_mark(mark.key_id, mark.payload) if mark is not None else None)
         or (registry.by_likeness(likeness_of, examination.bands) if likeness_of else None)
     )
-    medium = MEDIUM_OF.get(media_type)
     return Verification(
         answer=_answer(report, mark, match),
         media_type=media_type,

@@ -139,7 +139,7 @@ def _marked_but_not_said(draft: ArtifactDraft) -> ArtifactDraft:
 
 
 def _without_fingerprint(draft: ArtifactDraft) -> ArtifactDraft:
-    return replace(draft, fingerprint=FingerprintFacts("", "", ()))
+    return replace(draft, fingerprint=FingerprintFacts("", ()))
 
 
 def _unsigned(draft: ArtifactDraft) -> ArtifactDraft:

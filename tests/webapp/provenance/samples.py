@@ -13,7 +13,7 @@ TILES = Image.effect_mandelbrot((64, 64), (-2.0, -1.5, 1.0, 1.5), 60).convert("R
 PICTURE = TILES.resize((512, 512), Image.Resampling.NEAREST)
 
 MARK = MarkFacts("picture.1", "0123456789ab", "0fedcba98")
-FINGERPRINT = FingerprintFacts("picture.1", "50" + "00ff" * 42, (255, 1 << 32 | 255))
+FINGERPRINT = FingerprintFacts("50" + "00ff" * 42, (255, 1 << 32 | 255))
 
 
 def encoded(image: Image.Image, form: str) -> bytes:
