@@ -155,7 +155,7 @@ def _draw(run: Run) -> Sequence[ArtifactDraft]:
 
 def _picture_file(result: ImageResult, key: MarkKey, verdicts: list[ScreenResult]) -> _Made:
     mark = marking.new_picture_mark(key, [result.pixels])
-    (pixels,) = marking.marked([result.pixels], key, mark)
+    pixels = marking.marked(result.pixels, key, mark)
     return _Made(
         index=result.index,
         seed=result.seed,
@@ -174,7 +174,7 @@ def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey, verdicts
     if walk is None:
         raise ValueError("a walk came of a request for pictures")
     mark = marking.new_picture_mark(key, result.frames)
-    frames = marking.marked(result.frames, key, mark)
+    frames = marking.MarkedFrames(result.frames, key, mark)
     try:
         data = animation.to_animation(frames, walk.file_format, walk.fps, request.background)
     except animation.AnimationTooLargeError as error:
@@ -195,7 +195,7 @@ def _walk_file(result: WalkResult, request: ImageRequest, key: MarkKey, verdicts
 
 def _thumbnail(pixels: Pixels, key: MarkKey, mark: MarkFacts) -> bytes:
     """Small and lossy, so it is marked once more: of 260 thumbnails 8 had lost the mark of the whole, now none."""
-    (small,) = marking.marked([image_bytes.shrink(pixels, THUMBNAIL_PX)], key, mark)
+    small = marking.marked(image_bytes.shrink(pixels, THUMBNAIL_PX), key, mark)
     return image_bytes.to_webp(small, quality=THUMBNAIL_QUALITY, max_px=THUMBNAIL_PX)
 
 

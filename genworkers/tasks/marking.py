@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import overload
 from uuid import UUID
 
 from genworkers.codecs.image_bytes import Pixels
@@ -33,11 +34,30 @@ def new_picture_mark(key: MarkKey, frames: Sequence[Pixels]) -> MarkFacts:
             return MarkFacts(image_mark.SCHEME, key.key_id, payload)
 
 
-def marked(frames: Sequence[Pixels], key: MarkKey, mark: MarkFacts) -> list[Pixels]:
-    """The same pictures with the mark in each, if there is one."""
-    if not mark.is_there:
-        return list(frames)
-    return [image_mark.embed(frame, key, int(mark.payload, 16)) for frame in frames]
+def marked(pixels: Pixels, key: MarkKey, mark: MarkFacts) -> Pixels:
+    """The same picture with the mark in it, if there is one."""
+    return image_mark.embed(pixels, key, int(mark.payload, 16)) if mark.is_there else pixels
+
+
+class MarkedFrames(Sequence[Pixels]):
+    """The frames of a walk, each marked when it is read, as they are made: all at once would fill the memory."""
+
+    def __init__(self, frames: Sequence[Pixels], key: MarkKey, mark: MarkFacts) -> None:
+        self._frames, self._key, self._mark = frames, key, mark
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pixels]: ...
+    def __getitem__(self, index: int | slice) -> Pixels | list[Pixels]:
+        """One frame, or several."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return marked(self._frames[index], self._key, self._mark)
 
 
 def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFacts:
