@@ -15,7 +15,7 @@ from django.conf import settings  # noqa: E402  (after django.setup, as everythi
 
 from genworkers.checkpoints import CheckpointError  # noqa: E402
 from genworkers.contract.base import KINDS  # noqa: E402
-from genworkers.contract.names import QUEUE_OF_KIND  # noqa: E402
+from genworkers.contract.names import CHECK_QUEUE, QUEUE_OF_KIND  # noqa: E402
 from genworkers.engine.errors import EngineError  # noqa: E402
 from genworkers.tasks import checks, engines, image, leases, screens, text  # noqa: E402
 from webapp.celery import app  # noqa: E402
@@ -32,6 +32,8 @@ def load_engines(instance: Any, **_: Any) -> None:
     queues = instance.app.amqp.queues.consume_from
     try:
         screens.loaded()
+        if CHECK_QUEUE in queues:
+            screens.embedder()
     except (CheckpointError, FileNotFoundError, ValueError) as error:
         raise SystemExit(f"A screen cannot be loaded: {error}") from error
     for kind in KINDS:

@@ -11,11 +11,10 @@ from celery import shared_task
 from torch import Tensor
 
 from genworkers.codecs import image_bytes
-from genworkers.contract.checks import ENCODER_MAX_TOKENS, Answer, Broken, Embed, Embedded, Moderate, Moderated, TooLong
+from genworkers.contract.checks import ENCODER_MAX_TOKENS, Broken, Embed, Embedded, Moderate, Moderated, TooLong
 from genworkers.contract.names import CHECK_TASK
 from genworkers.nets.encoder import TextEncoder, sentence_embedding
 from genworkers.tasks import screens
-from genworkers.tasks.screens import Screens
 from webapp.jobs import questions
 
 log = structlog.get_logger(__name__)
@@ -31,7 +30,7 @@ def check(question_id: str) -> None:
     if question is None:
         return
     try:
-        said = _answer(question, screens.loaded())
+        said: Answer = _embedded(question) if isinstance(question, Embed) else _moderated(question)
     except Exception as error:  # noqa: BLE001 (the task boundary)
         # Told without its words and variables: what was asked must not end up in a log.
         trace = "".join(traceback.format_tb(error.__traceback__))
@@ -40,13 +39,8 @@ def check(question_id: str) -> None:
     questions.answer(UUID(question_id), said)
 
 
-def _answer(question: Embed | Moderate, has: Screens) -> Answer:
-    if isinstance(question, Embed):
-        return _embedded(question, has)
-    return _moderated(question, has)
-
-
-def _embedded(question: Embed, has: Screens) -> Embedded | TooLong:
+def _embedded(question: Embed) -> Embedded | TooLong:
+    has = screens.embedder()
     token_ids = has.wordpiece.encode_batch(question.texts)
     for index, ids in enumerate(token_ids):
         if len(ids) > ENCODER_MAX_TOKENS:
@@ -72,7 +66,8 @@ def embeddings(encoder: TextEncoder, token_ids: Sequence[list[int]]) -> list[Ten
     return [vectors[index] for index in range(len(token_ids))]
 
 
-def _moderated(question: Moderate, has: Screens) -> Moderated:
+def _moderated(question: Moderate) -> Moderated:
+    has = screens.loaded()
     pictures = [image_bytes.from_bytes(base64.b64decode(picture)) for picture in question.pictures]
     return Moderated(
         texts=has.texts.screen(question.texts),

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -38,10 +37,16 @@ class PictureNet(Protocol):
 class Screens:
     """What prompts, results and questions are judged with."""
 
-    encoder: TextEncoder
-    wordpiece: WordPiece
     texts: TextNet
     pictures: PictureNet
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """What says where a text lies in the encoder's space: exact, where the screens take a faster precision."""
+
+    encoder: TextEncoder
+    wordpiece: WordPiece
 
 
 @cache
@@ -54,13 +59,17 @@ def loaded() -> Screens:
         ValueError: they are not the ones we know.
     """
     folder = minilm_folder()
-    encoder = load_minilm(folder)
+    encoder = load_minilm(folder).to(torch.bfloat16)
+    texts = load_text_screen(settings.SCREENS_DIR / "text", encoder, WordPiece(folder / "tokenizer.json"))
+    return Screens(texts, load_picture_screen(settings.SCREENS_DIR / "picture"))
+
+
+@cache
+def embedder() -> Embedder:
+    """The encoder, loaded at the first call; errors as `loaded`. Only the check worker needs it."""
+    folder = minilm_folder()
     # One more than is read, so that a longer text can be told from one that just fits.
-    wordpiece = WordPiece(folder / "tokenizer.json", max_tokens=ENCODER_MAX_TOKENS + 1)
-    texts = load_text_screen(
-        settings.SCREENS_DIR / "text", deepcopy(encoder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
-    )
-    return Screens(encoder, wordpiece, texts, load_picture_screen(settings.SCREENS_DIR / "picture"))
+    return Embedder(load_minilm(folder), WordPiece(folder / "tokenizer.json", max_tokens=ENCODER_MAX_TOKENS + 1))
 
 
 def sha256_of(content: str | Sequence[Pixels]) -> str:

@@ -27,7 +27,7 @@ from genworkers.contract.checks import (
 from genworkers.contract.names import CHECK_QUEUE
 from genworkers.contract.safety import Screening
 from genworkers.nets.encoder import sentence_embedding
-from genworkers.tasks import checks
+from genworkers.tasks import checks, screens
 from genworkers.tasks.screens import Screens
 from tests.bridge.check_worker import serving
 from webapp.errors import AppError
@@ -54,39 +54,40 @@ def vectors_of(said: object) -> torch.Tensor:
     return torch.tensor([struct.unpack(layout, base64.b64decode(vector)) for vector in said.vectors])
 
 
-def alone(nets: Screens, text: str) -> torch.Tensor:
+def alone(text: str) -> torch.Tensor:
+    has = screens.embedder()
     with torch.inference_mode():
-        return sentence_embedding(nets.encoder.encode([nets.wordpiece.encode(text)])[0])
+        return sentence_embedding(has.encoder.encode([has.wordpiece.encode(text)])[0])
 
 
 def left_behind(redis_client: redis.Redis) -> list[Any]:
     return [*redis_client.scan_iter("tessera:question:*"), *redis_client.scan_iter("tessera:answer:*")]
 
 
-def test_a_vector_is_the_encoders_own_whatever_it_was_asked_with(worker: None, nets: Screens) -> None:
+def test_a_vector_is_the_encoders_own_whatever_it_was_asked_with(worker: None) -> None:
     texts = [*TEXTS, "a " * 200, "", *(f"text {number}" for number in range(MAX_TEXTS - 5))]
     said = told(questions.ask(Embed(texts=texts)))
     vectors = vectors_of(said)
-    expected = torch.stack([alone(nets, text) for text in texts])
+    expected = torch.stack([alone(text) for text in texts])
     torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(texts)))
     assert isinstance(said, Embedded)
-    assert said.num_tokens == [len(nets.wordpiece.encode(text)) for text in texts]
+    assert said.num_tokens == [len(screens.embedder().wordpiece.encode(text)) for text in texts]
     assert vectors[0] @ vectors[1] > 0.8
     assert vectors[0] @ vectors[2] < 0.3
 
 
-def test_a_long_text_is_refused_or_cut_as_asked(worker: None, nets: Screens) -> None:
+def test_a_long_text_is_refused_or_cut_as_asked(worker: None) -> None:
     just = "word " * (ENCODER_MAX_TOKENS - 2)
     assert isinstance(told(questions.ask(Embed(texts=[just]))), Embedded)
     assert told(questions.ask(Embed(texts=["short", LONG]))) == TooLong(index=1)
     cut = told(questions.ask(Embed(texts=[LONG], is_truncatable=True)))
     assert isinstance(cut, Embedded)
     assert cut.num_tokens == [ENCODER_MAX_TOKENS]
-    torch.testing.assert_close(vectors_of(cut)[0], alone(nets, just), atol=1e-6, rtol=0)
+    torch.testing.assert_close(vectors_of(cut)[0], alone(just), atol=1e-6, rtol=0)
 
 
-def test_many_callers_at_once_get_each_their_own_answer(worker: None, nets: Screens, redis_client: redis.Redis) -> None:
+def test_many_callers_at_once_get_each_their_own_answer(worker: None, redis_client: redis.Redis) -> None:
     found: dict[int, torch.Tensor] = {}
 
     def ask(number: int) -> None:
@@ -98,7 +99,7 @@ def test_many_callers_at_once_get_each_their_own_answer(worker: None, nets: Scre
     for thread in threads:
         thread.join(timeout=30)
     for number in range(16):
-        torch.testing.assert_close(found[number], alone(nets, f"number {number}"), atol=1e-6, rtol=0)
+        torch.testing.assert_close(found[number], alone(f"number {number}"), atol=1e-6, rtol=0)
     assert left_behind(redis_client) == []
 
 
