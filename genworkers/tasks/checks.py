@@ -11,7 +11,7 @@ from celery import shared_task
 from torch import Tensor
 
 from genworkers.codecs import image_bytes
-from genworkers.contract.checks import ENCODER_MAX_TOKENS, Broken, Embed, Embedded, Moderate, Moderated, TooLong
+from genworkers.contract.checks import ENCODER_MAX_TOKENS, Answer, Broken, Embed, Embedded, Moderate, Moderated, TooLong
 from genworkers.contract.names import CHECK_TASK
 from genworkers.nets.encoder import TextEncoder, sentence_embedding
 from genworkers.tasks import screens
