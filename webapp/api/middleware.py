@@ -22,6 +22,7 @@ _PLAIN_ERRORS = {
     403: ("forbidden", "This is not allowed."),
     404: ("not_found", NO_SUCH_ADDRESS),
     405: ("method_not_allowed", "This address does not take this method; the Allow header lists those it takes."),
+    413: ("body_too_large", "The body is larger than any request can be."),
     416: ("range_not_satisfiable", "The file ends before this range begins; Content-Range has its length."),
     500: ("internal_error", "Something broke here. It is logged; try again, and tell the operator if it stays."),
     503: ("unavailable", "The service is not ready. Try again in a few seconds."),

@@ -16,6 +16,7 @@ from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.contract.text import MAX_PROMPT_CHARS
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
+from webapp.body_limit import MAX_REQUEST_BYTES
 from webapp.errors import AppError, invalid_request
 from webapp.gallery import selectors as gallery
 from webapp.jobs import selectors as jobs
@@ -132,8 +133,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     error = AppError(
         "body_too_large",
         413,
-        f"That is too much text: a request may have {MAX_BODY_BYTES:,} bytes, "
-        f"a prompt {MAX_PROMPT_CHARS:,} characters. Shorten it and try again.",
+        f"That is too much: a request may have {MAX_BODY_BYTES:,} bytes of words, a prompt {MAX_PROMPT_CHARS:,} "
+        f"characters, and all together {MAX_REQUEST_BYTES // 10**6} MB. Shorten it and try again.",
     )
     template = "_error.html" if request.headers.get("HX-Request") == "true" else "error.html"
     return render(request, template, {"error": error}, status=413)
