@@ -189,10 +189,8 @@ def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | Non
         return Answer.OURS
     if report.is_ours:  # C2PA leaves a few bytes between its boxes unsigned; our record has every byte
         return Answer.OURS_CHANGED if match is not None and match.by == "manifest" else Answer.OURS
-    if report.state == "valid":
-        return Answer.OTHERS
     if mark is not None:
         return Answer.OURS_CHANGED if report.state == "invalid" else Answer.OURS_STRIPPED
     if match is not None:
         return Answer.OURS_CHANGED if report.state == "invalid" else Answer.ALIKE
-    return Answer.BROKEN if report.state == "invalid" else Answer.UNKNOWN
+    return {"valid": Answer.OTHERS, "invalid": Answer.BROKEN, "none": Answer.UNKNOWN}[report.state]

@@ -53,11 +53,27 @@ _OF_ANSWER = {
         "plain",
     ),
 }
+# The same answers for a file whose credentials are whole, but another's.
+_OF_ANSWER_SIGNED_ANEW = {
+    Answer.OURS_STRIPPED: Words(
+        "Made by a net of this studio, signed anew by somebody else",
+        "Its credentials are whole, but the certificate is not this studio's, and the content bears this studio's mark. "
+        "It may have been cut, compressed or edited before it was signed anew.",
+        "held",
+    ),
+    Answer.ALIKE: Words(
+        "Looks like something made here, signed by somebody else",
+        "Its credentials are whole, but the certificate is not this studio's. There is no mark, but it is so like one of "
+        "our records that it is probably a copy of it, signed anew by somebody else.",
+        "held",
+    ),
+}
 
 
 def answer(found: Verification) -> Words:
     """The verdict."""
-    return _OF_ANSWER[found.answer]
+    signed_anew = _OF_ANSWER_SIGNED_ANEW.get(found.answer) if found.credentials.state == "valid" else None
+    return signed_anew or _OF_ANSWER[found.answer]
 
 
 def credentials(found: Verification) -> Words:

@@ -130,16 +130,44 @@ def test_a_mark_that_was_lost_still_leaves_the_likeness() -> None:
 
 
 def test_a_strangers_file_is_theirs(settings: Settings, tmp_path: Path) -> None:
-    ours = settings.AUTHORITY_DIR
-    settings.AUTHORITY_DIR = tmp_path / "another"
-    foreign = services.sign(encoded(drawing(3), "PNG"), "image/png", facts=facts_of())
-    settings.AUTHORITY_DIR = ours
-    found = verify(foreign.data)
+    foreign = signed_by_a_stranger(encoded(drawing(3), "PNG"), settings, tmp_path, "image/png")
+    found = verify(foreign)
     assert (found.answer, found.mark, found.match) == (Answer.OTHERS, None, None)
     assert "cannot vouch" in words.credentials(found).meaning
-    changed = bytearray(foreign.data)
+    changed = bytearray(foreign)
     changed[-2000] ^= 1
     assert verify(bytes(changed)).answer == Answer.BROKEN
+
+
+def signed_by_a_stranger(data: bytes, settings: Settings, folder: Path, media_type: str = "image/jpeg") -> bytes:
+    """The same with whole credentials of another authority."""
+    ours = settings.AUTHORITY_DIR
+    settings.AUTHORITY_DIR = folder / "another"
+    foreign = services.sign(data, media_type, facts=facts_of())
+    settings.AUTHORITY_DIR = ours
+    return foreign.data
+
+
+def test_ours_saved_and_signed_anew_by_somebody_else_is_still_ours(settings: Settings, tmp_path: Path) -> None:
+    artifact, data = kept()
+    found = verify(signed_by_a_stranger(saved_anew(data), settings, tmp_path))
+    assert (found.answer, found.credentials.state, found.credentials.is_ours) == (Answer.OURS_STRIPPED, "valid", False)
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "mark")
+    assert "signed anew by somebody else" in words.answer(found).title
+    assert "removed" not in words.answer(found).title
+
+
+def test_a_copy_without_the_mark_that_was_signed_anew_is_told_as_a_copy(settings: Settings, tmp_path: Path) -> None:
+    artifact, data = kept()
+    small = encoded(Image.open(io.BytesIO(data)).convert("RGB").resize((60, 60)), "JPEG")
+    found = verify(signed_by_a_stranger(small, settings, tmp_path))
+    assert (found.answer, found.mark, found.credentials.state) == (Answer.ALIKE, None, "valid")
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "likeness")
+    said = words.answer(found)
+    assert "signed anew by somebody else" in said.meaning
+    assert "No credentials" not in said.meaning
 
 
 def test_our_credentials_on_a_strangers_picture_prove_nothing() -> None:
