@@ -1,11 +1,23 @@
-"""How near two fingerprints are, and from where on they are of the same thing.
+"""How near two fingerprints are, and from where on they, or two equal texts, are of the same thing.
 
 They are made by `genworkers/marks/fingerprint.py`; the thresholds are measured in
 docs/experiments/2026-11-21-picture-marks.md.
 """
 
+import re
+from itertools import islice
+
 PICTURE, TEXT = b"P", b"T"  # the first byte of a fingerprint
 SAME = {PICTURE: 0.95, TEXT: 0.35}
+# Shorter texts are written twice, or begin alike, without being copies, and the shortest can be guessed.
+MIN_WORDS_EQUAL, MIN_WORDS_ALIKE = 40, 100
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff"  # Japanese and Chinese: each sign counts as a word
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+
+def num_words(text: str) -> int:
+    """The words of a text, counted up to MIN_WORDS_ALIKE."""
+    return sum(1 for _ in islice(_WORD.finditer(text), MIN_WORDS_ALIKE))
 
 
 def similarity(first: bytes, second: bytes) -> float:

@@ -23,6 +23,7 @@ STORIES = Path("text/instruct-stories.jsonl.xz")
 MIN_CHARACTERS = 200
 SHARES = (0.5, 0.99, 0.999, 0.9999, 1.0)
 EDITED_FRACS = (0.05, 0.1, 0.15, 0.2)
+BEGINNING_WORDS = (10, 20, 30, 40, 60, 80, 100)
 
 
 def edited(text: str, frac: float, words: Sequence[str], chance: random.Random) -> str:
@@ -44,6 +45,17 @@ def _between(fingerprints: Sequence[bytes], same: float) -> str:
     likeness = np.array([similarity(first, second) for first, second in combinations(fingerprints, 2)])
     quantiles = ", ".join(f"{share}: {np.quantile(likeness, share):.3f}" for share in SHARES)
     return f"{len(likeness)} pairs of different ones: {quantiles}; called the same: {int((likeness >= same).sum())}"
+
+
+def beginnings(texts: Sequence[str]) -> None:
+    """From how many words on texts are told apart, by the beginnings of different ones."""
+    print("\n| first words | different ones | pairs called the same | most alike |\n|---|---|---|---|")
+    for num_words in BEGINNING_WORDS:
+        short = {" ".join(words[:num_words]) for words in map(str.split, texts) if len(words) >= num_words}
+        pairs = combinations([of_text(text) for text in short], 2)
+        likeness = np.array([similarity(first, second) for first, second in pairs])
+        num_same = int((likeness >= SAME[TEXT]).sum())
+        print(f"| {num_words} | {len(short)} | {num_same} of {len(likeness)} | {likeness.max():.3f} |")
 
 
 def main() -> None:
@@ -80,6 +92,7 @@ def main() -> None:
     for name, edit in edits.items():
         print(_row(name, own, [of_text(edit(text)) for text in texts], SAME[TEXT]))
     print(f"\n{_between(own, SAME[TEXT])}")
+    beginnings(texts)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,32 @@
-// The verify page: a file can be dropped, its name is shown, and the next question empties the other field.
+// The verify page: a file can be dropped, its name is shown, and the next question empties the other fields.
 
 const form = document.querySelector("[data-verify]");
 const drop = form.querySelector(".drop");
 const name = form.querySelector("[data-file-name]");
-const { file, text } = form.elements;
+const { file, text, credentials } = form.elements;
 const nothing = name.textContent;
+const isGiven = () => Boolean(file.files.length || text.value);
+let wasGiven = isGiven();
+
+// Credentials belong to what they were given with, and may be out of sight.
+function leaveCredentials() {
+  if (wasGiven) credentials.value = "";
+  wasGiven = isGiven();
+}
 
 file.addEventListener("change", () => {
   name.textContent = file.files[0]?.name ?? nothing;
   if (file.files.length) text.value = "";
+  leaveCredentials();
 });
 text.addEventListener("input", () => {
-  if (!text.value || !file.files.length) return;
-  file.value = "";
-  name.textContent = nothing;
+  if (text.value && file.files.length) {
+    file.value = "";
+    name.textContent = nothing;
+  }
+  leaveCredentials();
 });
+form.addEventListener("htmx:beforeRequest", () => document.getElementById("notice").replaceChildren());
 for (const kind of ["dragenter", "dragover"]) {
   drop.addEventListener(kind, (event) => {
     event.preventDefault();

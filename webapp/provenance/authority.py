@@ -1,6 +1,7 @@
 """The certificates that sign: the studio's own (root, issuing authority, signer), or one that an operator brings.
 
-The own ones are made once per data directory, and what they signed stays ours when another takes over.
+The own ones are made once per data directory. Of each that was brought the folder keeps the certificates, without the
+key, so that what any of them signed stays ours when another takes over.
 
 Private keys are read here and nowhere else, and never leave the folder. See docs/adr on why they live so long.
 """
@@ -24,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 ORGANISATION = "Tessera"
 ROOT_YEARS, ISSUING_YEARS, SIGNER_YEARS = 30, 25, 20
 _OF_CURVE_BITS = {256: "es256", 384: "es384", 521: "es512"}
+KEPT = "brought-*.pem"
 FILES = ("root.pem", "root.key", "issuing.pem", "issuing.key", "signer.pem", "signer.key")
 
 
@@ -46,8 +48,6 @@ class Authority:
     chain_pem: str
     signer_key_pem: str = field(repr=False)
     algorithm: str
-    signer_name: str
-    signer_sha256: str
     valid_from: datetime
     valid_until: datetime
     certificates: tuple[tuple[str, str], ...]
@@ -165,7 +165,7 @@ def make_once(folder: Path) -> None:
 
 @lru_cache(maxsize=8)
 def load(folder: Path, chain_file: Path | None = None, key_file: Path | None = None) -> Authority:
-    """The authority in this folder, made first when there is none.
+    """The authority in this folder, made first when there is none; certificates that are brought are kept in it.
 
     Args:
         chain_file: PEM of the certificate to sign with instead, followed by those above it.
@@ -178,39 +178,45 @@ def load(folder: Path, chain_file: Path | None = None, key_file: Path | None = N
     """
     make_once(folder)
     content = {name: (folder / name).read_text() for name in FILES}
-    own = x509.load_pem_x509_certificate(content["signer.pem"].encode())
-    if chain_file is None or key_file is None:
-        chain = content["signer.pem"] + content["issuing.pem"]
-        return _authority(chain, content["signer.key"], content["root.pem"])
-    brought = chain_file.read_text()
-    above = brought[brought.rindex("-----BEGIN CERTIFICATE-----") :] if "-----BEGIN CERTIFICATE-----" in brought else ""
-    return _authority(brought, key_file.read_text(), content["root.pem"] + above, former=own)
-
-
-def _authority(chain_pem: str, key_pem: str, anchors_pem: str, *, former: x509.Certificate | None = None) -> Authority:
+    brought = None if chain_file is None or key_file is None else (chain_file.read_text(), key_file.read_text())
+    chain_pem, signer_key_pem = brought or (content["signer.pem"] + content["issuing.pem"], content["signer.key"])
     try:
-        signer = x509.load_pem_x509_certificates(chain_pem.encode())[0]
-        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+        chain = x509.load_pem_x509_certificates(chain_pem.encode())
+        key = serialization.load_pem_private_key(signer_key_pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CertificateError(f"the certificate or its key cannot be read: {error}") from error
-    if _public_pem(key.public_key()) != _public_pem(signer.public_key()):
+    if _public_pem(key.public_key()) != _public_pem(chain[0].public_key()):
         raise CertificateError("the private key is not that of the first certificate in the file")
-    names = signer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    algorithm = _algorithm(key)
+    if brought is not None:
+        _keep(folder, chain)
+    kept = [x509.load_pem_x509_certificates(path.read_bytes()) for path in sorted(folder.glob(KEPT))]
+    signers = [x509.load_pem_x509_certificate(content["signer.pem"].encode()), *(one[0] for one in kept)]
     return Authority(
-        anchors_pem=anchors_pem,
-        chain_pem=chain_pem,
-        signer_key_pem=key_pem,
-        algorithm=_algorithm(key),
-        signer_name=str(names[0].value) if names else signer.subject.rfc4514_string(),
-        signer_sha256=signer.fingerprint(hashes.SHA256()).hex(),
-        valid_from=signer.not_valid_before_utc,
-        valid_until=signer.not_valid_after_utc,
-        certificates=tuple(
-            (str(one.serial_number), one.fingerprint(hashes.SHA256()).hex())
-            for one in (signer, former)
-            if one is not None
-        ),
+        anchors_pem="".join(dict.fromkeys([content["root.pem"], *(_pem(one[-1]) for one in kept)])),
+        chain_pem="".join(map(_pem, chain)),  # c2pa would put a key that stands beside them into every file
+        signer_key_pem=signer_key_pem,
+        algorithm=algorithm,
+        valid_from=chain[0].not_valid_before_utc,
+        valid_until=chain[0].not_valid_after_utc,
+        certificates=tuple((str(one.serial_number), one.fingerprint(hashes.SHA256()).hex()) for one in signers),
     )
+
+
+def _keep(folder: Path, chain: list[x509.Certificate]) -> None:
+    """Keep these certificates under the signer's fingerprint, whole or not at all: other processes read the folder."""
+    path = folder / KEPT.replace("*", chain[0].fingerprint(hashes.SHA256()).hex())
+    if path.exists():
+        return
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as draft:  # mode 0600
+        draft.write("".join(map(_pem, chain)))
+        draft.flush()
+        os.fsync(draft.fileno())
+    Path(draft.name).rename(path)
+
+
+def _pem(one: x509.Certificate) -> str:
+    return one.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _public_pem(key: PublicKeyTypes) -> bytes:

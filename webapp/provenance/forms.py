@@ -31,6 +31,11 @@ class VerifyForm(forms.Form):
         return cleaned
 
     @property
+    def is_text(self) -> bool:
+        """Whether a text was given, not a file."""
+        return self.cleaned_data["file"] is None
+
+    @property
     def content(self) -> bytes:
         """The bytes to look at; line ends of a form field are those of a file."""
         file = self.cleaned_data["file"]

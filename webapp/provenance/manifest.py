@@ -1,4 +1,4 @@
-"""What a credential says: the C2PA manifest, its assertions and the words for what can be wrong with it."""
+"""What a credential says: the C2PA manifest and its assertions, made and read. Signatures are in `services.py`."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,5 +1,7 @@
 """What a file really is, by its first bytes: names and declared types of strangers' files are not believed."""
 
+import re
+
 _BY_START = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -11,7 +13,12 @@ _BY_START = (
 )
 _BY_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _BY_BRAND = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
-_HEAD_BYTES = 1024
+_HEAD_BYTES = 4096
+# What may stand before the first element of an SVG: BOM, spaces, declarations, comments and a document type. Each is
+# matched once and for all (?>), so that no file makes the search long.
+_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:(?><\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[.*?\])?\s*>)\s*+)*+<svg[\s:/>]", re.I | re.S
+)
 UNKNOWN = "application/octet-stream"
 
 
@@ -24,7 +31,7 @@ def media_type_of(data: bytes) -> str:
         return _BY_RIFF.get(data[8:12], UNKNOWN)
     if data[4:8] == b"ftyp":
         return _BY_BRAND.get(data[8:12], "video/mp4")
-    if b"<svg" in data[:_HEAD_BYTES].lower():
+    if _SVG.match(data[:_HEAD_BYTES]):
         return "image/svg+xml"
     return "text/plain" if _is_text(data) else UNKNOWN
 

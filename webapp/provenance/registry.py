@@ -15,20 +15,16 @@ NUM_COMPARED = 50
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One artifact that a file may be, and by what it was found.
-
-    Args:
-        likeness: of the two fingerprints, 0..1; None where they cannot be compared.
-    """
+    """One artifact that a file may be, and by what it was found."""
 
     artifact: Any
     by: By
-    likeness: float | None = None
 
 
-def by_bytes(sha256: str) -> Match | None:
-    """The artifact one of whose signed files has exactly these bytes."""
-    return _match(Credential.objects.filter(file__sha256=sha256), "bytes")
+def by_bytes(sha256: str, label: str) -> Match | None:
+    """The artifact one of whose signed files has exactly these bytes; of several the one signed with this manifest."""
+    equal = Credential.objects.filter(file__sha256=sha256)
+    return _match(equal.filter(manifest_label=label), "bytes") or _match(equal, "bytes")
 
 
 def by_manifest(label: str) -> Match | None:
@@ -37,14 +33,14 @@ def by_manifest(label: str) -> Match | None:
 
 
 def _match(credentials: Any, by: By) -> Match | None:
-    found = credentials.select_related("file__artifact").order_by("id").first()
+    found = credentials.select_related("file__artifact__fingerprint").order_by("id").first()
     return None if found is None else Match(found.file.artifact, by)
 
 
 def by_mark(key_id: str, payload: str) -> Match | None:
     """The artifact whose mark says this; a text's mark says only which workspace and time it is of."""
     found = MarkRecord.objects.filter(key_id=key_id, payload=payload).exclude(payload="")
-    record = found.select_related("artifact").first()
+    record = found.select_related("artifact__fingerprint").first()
     return None if record is None else Match(record.artifact, "mark")
 
 
@@ -56,10 +52,10 @@ def by_likeness(value: bytes, bands: list[int]) -> Match | None:
     likeness, row = max(compared, key=lambda one: one[0], default=(0.0, None))
     if row is None or likeness < fingerprints.SAME[value[:1]]:
         return None
-    return Match(row.artifact, "likeness", likeness)
+    return Match(row.artifact, "likeness")
 
 
 def likeness_to(artifact: Any, value: bytes) -> float | None:
     """How alike an artifact and a file are, 0..1; None for an artifact that was kept without a fingerprint."""
-    kept = Fingerprint.objects.filter(artifact=artifact).first()
+    kept = getattr(artifact, "fingerprint", None)
     return None if kept is None or not value else fingerprints.similarity(value, bytes.fromhex(kept.value))

@@ -284,11 +284,12 @@ def _report(store: dict[str, Any], ours: authority.Authority) -> CredentialRepor
 
 
 def _signing_time(active: dict[str, Any], signature: dict[str, Any]) -> datetime | None:
-    """The authority's timestamp where there is one, else what the signer claims."""
+    """The authority's timestamp where there is one, else what the signer claims, if that says in which time zone."""
     told = signature.get("time") or manifest.disclosure_of(active).get("signed")
     try:
-        return datetime.fromisoformat(str(told))
-    except ValueError:
+        claimed = datetime.fromisoformat(str(told))
+        return claimed.astimezone(UTC) if claimed.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the first and the last day of the calendar lie outside it in another zone
         return None
 
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from django.conf import settings
 
+from genworkers.contract import fingerprints
 from genworkers.contract.examination import (
     FALSE_POSITIVE_FRAC,
     MIN_TEXT_TOKENS,
@@ -41,6 +42,7 @@ class Answer(StrEnum):
     ALIKE = "alike"
     OTHERS = "others"
     BROKEN = "broken"
+    TOO_SHORT = "too_short"
     UNKNOWN = "unknown"
 
 
@@ -66,6 +68,7 @@ class Verification:
         num_scored: tokens of a text that could be counted.
         match: the artifact that it is; None when the registry knows none.
         likeness: of the file and that artifact, 0..1; None where they cannot be compared.
+        is_too_short: a text of so few words that likeness shows nothing, and of still fewer that equal bytes do not.
         problem: why its content could not be read, in words.
     """
 
@@ -80,6 +83,7 @@ class Verification:
     num_scored: int
     match: Match | None = field(repr=False)
     likeness: float | None
+    is_too_short: bool
     problem: str
 
     @property
@@ -106,12 +110,13 @@ class Verification:
         return manifests.source_type_of(self.credentials.manifest, self.credentials.manifest_label)
 
 
-def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
+def verify(data: bytes, sidecar: bytes | None = None, *, is_text: bool = False) -> Verification:
     """What can be said of these bytes.
 
     Args:
         data: a whole file, or a text in UTF-8.
         sidecar: credentials that came beside it.
+        is_text: it was given as a text, whatever file it would be.
 
     Raises:
         AppError: file_missing, file_too_large, pictures_busy.
@@ -119,21 +124,24 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
     check_num_bytes(len(data), "file")
     if sidecar is not None:
         check_num_bytes(len(sidecar), "credentials")
-    media_type = media_type_of(data)
+    media_type = "text/plain" if is_text else media_type_of(data)
     medium = MEDIUM_OF.get(media_type)
     sha256 = hashlib.sha256(data).hexdigest()
     report = services.read(data, media_type, sidecar)
     examination = _examined(data, medium)
     mark = examination.mark
     likeness_of = bytes.fromhex(examination.fingerprint)
+    num_words = fingerprints.num_words(data.decode("utf-8", "replace")) if medium == "text" else None
+    may_be_equal = report.is_ours or num_words is None or num_words >= fingerprints.MIN_WORDS_EQUAL
+    may_be_alike = num_words is None or num_words >= fingerprints.MIN_WORDS_ALIKE
     match = (
-        registry.by_bytes(sha256)
+        (registry.by_bytes(sha256, report.manifest_label) if may_be_equal else None)
         or (registry.by_manifest(report.manifest_label) if report.is_ours else None)
         or (registry.by_mark(mark.key_id, mark.payload) if mark is not None else None)
-        or (registry.by_likeness(likeness_of, examination.bands) if likeness_of else None)
+        or (registry.by_likeness(likeness_of, examination.bands) if likeness_of and may_be_alike else None)
     )
     return Verification(
-        answer=_answer(report, mark, match),
+        answer=_answer(report, mark, match, is_too_short=not may_be_alike),
         media_type=media_type,
         sha256=sha256,
         num_bytes=len(data),
@@ -144,6 +152,7 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
         num_scored=examination.num_scored,
         match=match,
         likeness=registry.likeness_to(match.artifact, likeness_of) if match is not None else None,
+        is_too_short=not may_be_alike,
         problem=examination.problem,
     )
 
@@ -167,7 +176,7 @@ def check_num_bytes(num_bytes: int, field_name: str) -> None:
 def _examined(data: bytes, medium: Medium | None) -> Examination:
     """What the examiner finds, in a process of its own: the bytes are a stranger's."""
     if medium is None:
-        return Examination(problem="a mark can be looked for in pictures, films and texts")
+        return Examination(problem="a mark can be looked for in PNG, JPEG, WebP, GIF, AVIF, TIFF, MP4 and plain text")
     question = Question(
         medium=medium,
         keys=[Secret(key_id=key.key_id, secret=key.secret.hex()) for key in mark_keys.all_keys()],
@@ -186,15 +195,15 @@ def _tokenizers() -> list[str]:
     return [str(path.resolve()) for place in places for path in sorted(place.glob("*/tokenizer.json"))]
 
 
-def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None) -> Answer:
+def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None, *, is_too_short: bool) -> Answer:
     if match is not None and match.by == "bytes":
         return Answer.OURS
     if report.is_ours:  # C2PA leaves a few bytes between its boxes unsigned; our record has every byte
         return Answer.OURS_CHANGED if match is not None and match.by == "manifest" else Answer.OURS
-    if report.state == "valid":
-        return Answer.OTHERS
     if mark is not None:
         return Answer.OURS_CHANGED if report.state == "invalid" else Answer.OURS_STRIPPED
     if match is not None:
         return Answer.OURS_CHANGED if report.state == "invalid" else Answer.ALIKE
-    return Answer.BROKEN if report.state == "invalid" else Answer.UNKNOWN
+    if report.state != "none":
+        return Answer.OTHERS if report.state == "valid" else Answer.BROKEN
+    return Answer.TOO_SHORT if is_too_short else Answer.UNKNOWN

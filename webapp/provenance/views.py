@@ -16,7 +16,7 @@ def verify(request: HttpRequest) -> HttpResponse:
     rates.check(request)
     form = forms.VerifyForm(request.POST, request.FILES)
     if form.is_valid():
-        context["found"] = verification.verify(form.content, form.sidecar)
+        context["found"] = verification.verify(form.content, form.sidecar, is_text=form.is_text)
     template = "provenance/_verdict.html" if getattr(request, "htmx", False) else "provenance/verify.html"
     return render(request, template, context | {"form": form}, status=200 if form.is_valid() else 422)
 

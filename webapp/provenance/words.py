@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from genworkers.contract.fingerprints import MIN_WORDS_ALIKE, MIN_WORDS_EQUAL, PICTURE, SAME, TEXT
 from webapp.provenance.manifest import MADE_BY_NET, MADE_WITH_NET
 from webapp.provenance.verification import Answer, Verification
 
@@ -47,17 +48,39 @@ _OF_ANSWER = {
         "connects it with this studio.",
         "bad",
     ),
+    Answer.TOO_SHORT: Words(
+        "Too short to tell",
+        "So few words are often written twice or much alike, so they do not show where they come from, and they are "
+        "too few for a mark. Only signed credentials could tell.",
+        "plain",
+    ),
     Answer.UNKNOWN: Words(
         "Nothing is known about it",
         "No credentials, no mark of ours, nothing like it on record. That does not show that no machine made it.",
         "plain",
     ),
 }
+# The same answers for a file whose credentials are whole, but another's.
+_OF_ANSWER_SIGNED_ANEW = {
+    Answer.OURS_STRIPPED: Words(
+        "Made by a net of this studio, signed anew by somebody else",
+        "Its credentials are whole, but the certificate is not this studio's, and the content bears this studio's "
+        "mark. It may have been cut, compressed or edited before it was signed anew.",
+        "held",
+    ),
+    Answer.ALIKE: Words(
+        "Looks like something made here, signed by somebody else",
+        "Its credentials are whole, but the certificate is not this studio's. No mark was found, but it is so like one "
+        "of our records that it is probably a copy of it, signed anew by somebody else.",
+        "held",
+    ),
+}
 
 
 def answer(found: Verification) -> Words:
     """The verdict."""
-    return _OF_ANSWER[found.answer]
+    signed_anew = _OF_ANSWER_SIGNED_ANEW.get(found.answer) if found.credentials.state == "valid" else None
+    return signed_anew or _OF_ANSWER[found.answer]
 
 
 def credentials(found: Verification) -> Words:
@@ -96,6 +119,12 @@ def _once_in(p_value: float) -> str:
 
 def registry(found: Verification) -> Words:
     """What our records say."""
+    if found.match is None and found.is_too_short:
+        meaning = (
+            f"Texts are looked up by their exact words from {MIN_WORDS_EQUAL} words on, and by their likeness from "
+            f"{MIN_WORDS_ALIKE}."
+        )
+        return Words("Too short to tell", meaning, "plain")
     if found.match is None:
         return Words("No record", "Nothing made here has these bytes, this mark or this likeness.", "plain")
     by = {
@@ -104,8 +133,17 @@ def registry(found: Verification) -> Words:
         "mark": "the number in its mark",
         "likeness": "its likeness",
     }[found.match.by]
-    alike = "" if found.likeness is None else f" It is {found.likeness:.0%} like the original."
-    return Words("On record", f"Found by {by}.{alike}", "good")
+    return Words("On record", f"Found by {by}.{_change(found)}", "good")
+
+
+def _change(found: Verification) -> str:
+    """How far it is from the original, where that is not said by how it was found."""
+    if found.likeness is None or found.match is None or found.match.by not in ("manifest", "mark"):
+        return ""
+    is_text = found.media_type == "text/plain"
+    if found.likeness < SAME[TEXT if is_text else PICTURE]:
+        return " It was cut or changed a lot since."
+    return f" It still {'reads' if is_text else 'looks'} much like the original."
 
 
 def source(found: Verification) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from genworkers.contract.fingerprints import PICTURE, SAME, TEXT, similarity
+from genworkers.contract.fingerprints import MIN_WORDS_ALIKE, PICTURE, SAME, TEXT, num_words, similarity
 from genworkers.marks.fingerprint import Pixels, bands, of_picture, of_text
 
 STORY = (
@@ -100,3 +100,18 @@ def test_a_picture_is_never_like_a_text_and_bands_fit_a_signed_64_bit_column() -
 def test_what_is_no_colour_picture_is_refused_with_its_shape() -> None:
     with pytest.raises(ValueError, match=r"uint8 \(8, 8\)"):
         of_picture(np.zeros((8, 8), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0),
+        ("\U0001f6f6!", 0),
+        ("It's a boat.", 4),
+        ("2024年的小船", 5),
+        ("ボートです", 5),
+        ("ha " * 10**6, MIN_WORDS_ALIKE),
+    ],
+)
+def test_words_are_counted_in_scripts_with_and_without_spaces(text: str, expected: int) -> None:
+    assert num_words(text) == expected

@@ -54,7 +54,8 @@ def test_a_text_and_its_sidecar() -> None:
     body = ask(file=TEXT, credentials=signed.sidecar).json()
     assert (body["answer"], body["credentials"]["is_ours"]) == ("ours", True)
     body = ask(text="Words that nobody here has written, about a tram and its driver.").json()
-    assert (body["answer"], body["mark"]["state"]) == ("unknown", "too_short")
+    assert (body["answer"], body["mark"]["state"]) == ("too_short", "too_short")
+    assert body["registry"]["by"] is None
     assert not Artifact.objects.exists()
 
 

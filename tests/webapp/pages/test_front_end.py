@@ -67,6 +67,16 @@ def test_every_answer_forbids_foreign_content(client: Client, membership: Member
         assert "default-src 'self'" in client.get(address)["Content-Security-Policy"]
 
 
+def test_every_page_has_one_place_where_an_error_is_shown(client: Client, membership: Membership) -> None:
+    assert client.get("/verify/").content.decode().count('id="notice"') == 1
+    client.force_login(membership.user)
+    inside = [f"/w/mosaics/{page}" for page in ("", "gallery/", "queue/", "review/", "policy/", "audit/")]
+    for address in (*inside, "/verify/", "/accounts/", "/nets/", "/audits/"):
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert answer.content.decode().count('id="notice"') == 1, address
+
+
 def test_an_unknown_address_gets_a_page_of_ours(client: Client, db: None) -> None:
     response = client.get("/nowhere/")
     assert response.status_code == 404

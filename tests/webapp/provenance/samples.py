@@ -9,6 +9,12 @@ from PIL import Image
 from webapp.provenance.services import FingerprintFacts, GenerationFacts, MarkFacts
 
 TEXT = "Once upon a time there was a brave little boat. \U0001f6f6\n".encode()
+# 120 words, enough to be known by
+STORY = " ".join(
+    f"The {animal} went to the {place}."
+    for animal in ("fox", "owl", "hen", "cow", "dog")
+    for place in ("sea", "hill", "town", "wood")
+)
 TILES = Image.effect_mandelbrot((64, 64), (-2.0, -1.5, 1.0, 1.5), 60).convert("RGBA")
 PICTURE = TILES.resize((512, 512), Image.Resampling.NEAREST)
 

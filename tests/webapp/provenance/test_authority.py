@@ -32,7 +32,7 @@ def test_the_chain_is_what_c2pa_wants(tmp_path: Path) -> None:
     ]
     assert [(value.ca, value.path_length) for value in constraints] == [(True, 1), (True, 0), (False, None)]
     assert signer.not_valid_after_utc < issuing.not_valid_after_utc < root.not_valid_after_utc
-    assert ours.signer_sha256 == signer.fingerprint(hashes.SHA256()).hex()
+    assert ours.certificates == ((str(signer.serial_number), signer.fingerprint(hashes.SHA256()).hex()),)
 
 
 def test_only_the_owner_can_read_the_keys(tmp_path: Path) -> None:
@@ -93,6 +93,44 @@ def test_a_certificate_that_was_brought_signs_and_what_the_old_one_signed_stays_
     assert before.certificate_sha256 != after.certificate_sha256
 
 
+def test_what_a_renewed_certificate_signed_before_stays_ours(settings: Settings, tmp_path: Path) -> None:
+    settings.AUTHORITY_DIR = tmp_path / "authority"
+    old, new = brought(tmp_path / "old"), brought(tmp_path / "new")
+    signed_files = []
+    for settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE in (old, new, (None, None)):
+        authority.load.cache_clear()  # as in a new process
+        signed_files.append(services.sign(PNG, "image/png", facts=facts_of()))
+    before, after, _ = signed_files
+    for signed in signed_files:
+        report = services.read(signed.data, "image/png")
+        assert (report.state, report.is_ours, report.problems) == ("valid", True, [])
+        assert report.certificate_sha256 == signed.certificate_sha256
+    kept = list(settings.AUTHORITY_DIR.glob(authority.KEPT))
+    assert {path.name for path in kept} == {f"brought-{signed.certificate_sha256}.pem" for signed in (before, after)}
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+
+
+def test_a_key_beside_the_certificates_stays_out_of_what_is_signed(settings: Settings, tmp_path: Path) -> None:
+    chain, key_file = brought(tmp_path / "elsewhere")
+    chain.write_bytes(chain.read_bytes() + key_file.read_bytes())  # some authorities hand out both in one file
+    settings.AUTHORITY_DIR = tmp_path / "authority"
+    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = chain, key_file
+    signed = services.sign(PNG, "image/png", facts=facts_of())
+    assert services.read(signed.data, "image/png").is_ours
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert key.private_numbers().private_value.to_bytes(32, "big") not in signed.data
+    (kept,) = settings.AUTHORITY_DIR.glob(authority.KEPT)
+    assert b"PRIVATE" not in kept.read_bytes()
+
+
+def test_what_cannot_sign_is_not_kept(tmp_path: Path) -> None:
+    chain, key = brought(tmp_path / "elsewhere", key=authority.key_pem(ec.generate_private_key(ec.SECP256R1())))
+    with pytest.raises(authority.CertificateError):
+        authority.load(tmp_path / "authority", chain, key)
+    assert {path.name for path in (tmp_path / "authority").iterdir()} == set(authority.FILES)
+
+
 def test_who_else_signs_under_the_same_authority_is_not_us(settings: Settings, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = brought(elsewhere)
@@ -107,10 +145,11 @@ def test_who_else_signs_under_the_same_authority_is_not_us(settings: Settings, t
     chain = theirs.public_bytes(serialization.Encoding.PEM) + (elsewhere / "issuing.pem").read_bytes()
     (neighbour / "chain.pem").write_bytes(chain)
     (neighbour / "chain.key").write_bytes(authority.key_pem(key))
-    ours = settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE
+    ours = settings.AUTHORITY_DIR, settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE
+    settings.AUTHORITY_DIR = neighbour / "authority"
     settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = neighbour / "chain.pem", neighbour / "chain.key"
     foreign = services.sign(PNG, "image/png", facts=facts_of())
-    settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = ours
+    settings.AUTHORITY_DIR, settings.SIGNING_CHAIN_FILE, settings.SIGNING_KEY_FILE = ours
     report = services.read(foreign.data, "image/png")
     assert (report.state, report.is_ours) == ("valid", False)
 

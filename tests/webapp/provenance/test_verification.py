@@ -17,12 +17,12 @@ from genworkers.marks import fingerprint, image_mark
 from genworkers.marks.keys import MarkKey
 from tests.factories import WorkspaceFactory
 from tests.webapp.gallery.drafts import draft_of, job_of
-from tests.webapp.provenance.samples import encoded, facts_of
+from tests.webapp.provenance.samples import STORY, encoded, facts_of
 from webapp.errors import AppError
 from webapp.gallery import services as gallery
 from webapp.gallery.models import Artifact
 from webapp.provenance import mark_keys, services, verification, words
-from webapp.provenance.services import FingerprintFacts, MarkFacts
+from webapp.provenance.services import FingerprintFacts, MarkFacts, SignedFile
 from webapp.provenance.verification import Answer, verify
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -130,16 +130,44 @@ def test_a_mark_that_was_lost_still_leaves_the_likeness() -> None:
 
 
 def test_a_strangers_file_is_theirs(settings: Settings, tmp_path: Path) -> None:
-    ours = settings.AUTHORITY_DIR
-    settings.AUTHORITY_DIR = tmp_path / "another"
-    foreign = services.sign(encoded(drawing(3), "PNG"), "image/png", facts=facts_of())
-    settings.AUTHORITY_DIR = ours
-    found = verify(foreign.data)
+    foreign = signed_by_a_stranger(encoded(drawing(3), "PNG"), settings, tmp_path, "image/png")
+    found = verify(foreign)
     assert (found.answer, found.mark, found.match) == (Answer.OTHERS, None, None)
     assert "cannot vouch" in words.credentials(found).meaning
-    changed = bytearray(foreign.data)
+    changed = bytearray(foreign)
     changed[-2000] ^= 1
     assert verify(bytes(changed)).answer == Answer.BROKEN
+
+
+def signed_by_a_stranger(data: bytes, settings: Settings, folder: Path, media_type: str = "image/jpeg") -> bytes:
+    """The same with whole credentials of another authority."""
+    ours = settings.AUTHORITY_DIR
+    settings.AUTHORITY_DIR = folder / "another"
+    foreign = services.sign(data, media_type, facts=facts_of())
+    settings.AUTHORITY_DIR = ours
+    return foreign.data
+
+
+def test_ours_saved_and_signed_anew_by_somebody_else_is_still_ours(settings: Settings, tmp_path: Path) -> None:
+    artifact, data = kept()
+    found = verify(signed_by_a_stranger(saved_anew(data), settings, tmp_path))
+    assert (found.answer, found.credentials.state, found.credentials.is_ours) == (Answer.OURS_STRIPPED, "valid", False)
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "mark")
+    assert "signed anew by somebody else" in words.answer(found).title
+    assert "removed" not in words.answer(found).title
+
+
+def test_a_copy_without_the_mark_that_was_signed_anew_is_told_as_a_copy(settings: Settings, tmp_path: Path) -> None:
+    artifact, data = kept()
+    small = encoded(Image.open(io.BytesIO(data)).convert("RGB").resize((60, 60)), "JPEG")
+    found = verify(signed_by_a_stranger(small, settings, tmp_path))
+    assert (found.answer, found.mark, found.credentials.state) == (Answer.ALIKE, None, "valid")
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "likeness")
+    said = words.answer(found)
+    assert "signed anew by somebody else" in said.meaning
+    assert "No credentials" not in said.meaning
 
 
 def test_our_credentials_on_a_strangers_picture_prove_nothing() -> None:
@@ -184,31 +212,75 @@ def test_a_walk_is_found_by_its_frames(file_format: animation.FileFormat, media_
     assert found.mark.key_id == key.key_id
 
 
-def test_a_text_is_known_by_its_bytes_and_by_its_likeness() -> None:
-    words_of_it = " ".join(
-        f"The {animal} went to the {place}."
-        for animal in ("fox", "owl", "hen", "cow")
-        for place in ("sea", "hill", "town", "wood")
-    )
+def kept_text(text: str) -> tuple[Artifact, SignedFile]:
+    """A text as a worker keeps it, with its credentials beside it."""
     job = job_of("text", workspace=WorkspaceFactory.create())
     artifact_id = uuid.uuid4()
     mark = MarkFacts("text.1", "0123456789ab")
-    value = fingerprint.of_text(words_of_it)
+    value = fingerprint.of_text(text)
     prints = FingerprintFacts(value.hex(), tuple(fingerprint.bands(value)))
-    signed = services.sign(words_of_it.encode(), "text/plain", facts=facts_of(artifact_id, job.id, mark))
-    artifact = gallery.store(draft_of(job, artifact_id=artifact_id, original=signed, mark=mark, fingerprint=prints))
-    whole = verify(words_of_it.encode())
+    signed = services.sign(text.encode(), "text/plain", facts=facts_of(artifact_id, job.id, mark))
+    draft = draft_of(job, artifact_id=artifact_id, original=signed, mark=mark, fingerprint=prints)
+    return gallery.store(draft), signed
+
+
+def test_a_text_is_known_by_its_bytes_and_by_its_likeness() -> None:
+    artifact, signed = kept_text(STORY)
+    whole = verify(STORY.encode())
     assert whole.answer == Answer.OURS
     assert whole.match is not None
     assert (whole.match.artifact, whole.match.by) == (artifact, "bytes")
-    assert verify(words_of_it.encode(), signed.sidecar).credentials.is_ours
-    copied = verify(words_of_it.replace("owl", "bat").encode())
+    assert verify(STORY.encode(), signed.sidecar).credentials.is_ours
+    copied = verify(STORY.replace("owl", "bat").encode())
     assert copied.answer == Answer.ALIKE
     assert copied.match is not None
     assert (copied.match.artifact, copied.match.by) == (artifact, "likeness")
-    assert verify(b"Something else altogether, about trains and the people who wait for them.").answer == Answer.UNKNOWN
-    edited = verify((words_of_it + " The end.").encode(), signed.sidecar)
+    others = " ".join(f"Train {number} waits for people." for number in range(30))
+    assert verify(others.encode()).answer == Answer.UNKNOWN
+    edited = verify((STORY + " The end.").encode(), signed.sidecar)
     assert edited.answer == Answer.OURS_CHANGED
+
+
+def words_of_story(num: int) -> str:
+    return " ".join(STORY.split()[:num])
+
+
+@pytest.mark.parametrize("text", ["Yes", "\U0001f6f6", words_of_story(39)])
+def test_short_words_that_somebody_got_are_not_told_to_be_ours(text: str) -> None:
+    kept_text(text)
+    found = verify(text.encode())
+    assert (found.answer, found.match, found.likeness) == (Answer.TOO_SHORT, None, None)
+    assert words.registry(found).title == "Too short to tell"
+    never_written = verify(b"Never written here.")
+    assert words.registry(never_written) == words.registry(found)
+    assert never_written.answer == found.answer
+
+
+def test_a_text_that_is_long_enough_to_be_equal_may_still_be_too_short_to_be_alike() -> None:
+    artifact, _ = kept_text(words_of_story(99))
+    equal = verify(words_of_story(99).encode())
+    assert equal.answer == Answer.OURS
+    assert equal.match is not None
+    assert equal.match.artifact == artifact
+    assert verify(words_of_story(98).encode()).answer == Answer.TOO_SHORT
+
+
+def test_a_short_text_is_known_by_its_own_credentials_and_as_no_other() -> None:
+    kept_text("Yes")
+    artifact, signed = kept_text("Yes")
+    found = verify(b"Yes", signed.sidecar)
+    assert found.answer == Answer.OURS
+    assert found.match is not None
+    assert found.match.artifact == artifact
+    assert verify(b"No", signed.sidecar).answer == Answer.BROKEN
+
+
+def test_how_far_it_was_changed_is_said_in_words() -> None:
+    _, data = kept()
+    assert "still looks much like the original" in words.registry(verify(saved_anew(data))).meaning
+    cut = Image.open(io.BytesIO(data)).crop((60, 40, 480, 500))
+    assert "cut or changed a lot" in words.registry(verify(encoded(cut, "PNG"))).meaning
+    assert "%" not in words.registry(verify(data)).meaning
 
 
 @pytest.mark.parametrize(
@@ -217,13 +289,34 @@ def test_a_text_is_known_by_its_bytes_and_by_its_likeness() -> None:
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 300, "image/png", "picture"),
         (b"\xff\xd8\xff\xe0" + b"junk" * 50, "image/jpeg", "damaged"),
         (b"\0\0\0\x20ftypisom" + b"junk" * 50, "video/mp4", "damaged"),
-        (bytes(range(256)) * 4, "application/octet-stream", "pictures, films and texts"),
+        (bytes(range(256)) * 4, "application/octet-stream", "can be looked for in"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml", "can be looked for in"),
+        (b"\0\0\0\x18ftypheic" + b"junk" * 50, "image/heic", "can be looked for in"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_not_guessed(data: bytes, media_type: str, said: str) -> None:
     found = verify(data)
     assert (found.media_type, found.answer, found.mark_state) == (media_type, Answer.UNKNOWN, "not_looked_for")
     assert said in found.problem
+
+
+def test_the_formats_that_are_named_are_those_that_are_looked_at() -> None:
+    said = verify(bytes(range(256))).problem.lower()
+    for media_type in verification.MEDIUM_OF:
+        assert media_type.partition("/")[2].replace("plain", "plain text") in said
+
+
+def test_a_text_that_shows_svg_is_looked_at_as_a_text() -> None:
+    about_svg = f"This draws a boat: <svg><path d='M0 0h9v9z'/></svg>. {STORY}"
+    svg = f"<svg><title>{STORY}</title></svg>"
+    for text in (about_svg, svg):
+        artifact, _ = kept_text(text)
+        found = verify(text.replace("owl", "bat").encode(), is_text=True)
+        assert (found.media_type, found.answer, found.problem) == ("text/plain", Answer.ALIKE, "")
+        assert found.match is not None
+        assert found.match.artifact == artifact
+    assert verify(about_svg.encode()).media_type == "text/plain"
+    assert verify(svg.encode()).media_type == "image/svg+xml"
 
 
 def test_a_bomb_is_not_decoded() -> None:
