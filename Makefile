@@ -29,7 +29,7 @@ test: dev ## every test: SQLite, PostgreSQL, real Chromium
 	@exec $(VENV)/python -m scripts.test_all
 
 check: lint types ## format, lint, types, imports and the fast tests, in under a minute
-	@$(VENV)/pytest -q -m "not slow and not browser and not stack"
+	@$(VENV)/pytest -q --numprocesses=logical --dist=worksteal -m "not slow and not browser and not stack"
 
 lint: dev ## format and lint and import contracts, changing nothing
 	@$(VENV)/ruff format --check --quiet .

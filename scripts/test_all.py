@@ -17,6 +17,7 @@ from scripts import own_postgres
 ROOT = Path(__file__).resolve().parent.parent
 IS_STRICT = bool(os.environ.get("TESSERA_TEST_STRICT"))
 ON_POSTGRES = ["tests/webapp", "tests/bridge"]
+SIDE_BY_SIDE = ["--numprocesses=logical", "--dist=worksteal"]
 
 
 def say(words: str) -> None:
@@ -53,7 +54,9 @@ def main() -> int:
     """Run everything; the last line counts it."""
     install_missing_packages()
     say("Every test, on SQLite")
-    counts = run_pytest(*sys.argv[1:])
+    counts = run_pytest("-m", "not browser and not stack", *SIDE_BY_SIDE)
+    say("Those with a browser or the whole stack, one after the other")
+    counts += run_pytest("-m", "browser or stack")
     programs = own_postgres.programs()
     if programs is None:
         say("SKIPPED: the site's tests on PostgreSQL. Install Debian's package `postgresql`.")
@@ -62,7 +65,7 @@ def main() -> int:
         say("The site's tests again, on PostgreSQL")
         with own_postgres.started(programs) as url:
             folders = [folder for folder in ON_POSTGRES if (ROOT / folder).is_dir()]
-            counts += run_pytest("-m", "not browser and not stack", *folders, TESSERA_DATABASE_URL=url)
+            counts += run_pytest("-m", "not browser and not stack", *SIDE_BY_SIDE, *folders, TESSERA_DATABASE_URL=url)
     num_failed = counts["failures"] + counts["errors"] + counts["broken_runs"]
     num_skipped = counts["skipped"] + counts["skipped_runs"]
     num_passed = counts["tests"] - counts["failures"] - counts["errors"] - counts["skipped"]

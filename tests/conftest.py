@@ -45,6 +45,8 @@ ground = pytest.StashKey[tuple[Path, subprocess.Popen[bytes]]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Clear the operator's own settings, start Redis, then load Django, in this order."""
+    if config.getoption("numprocesses", None):  # it only deals out tests: each who runs them has a ground of its own
+        return
     kept = {"TESSERA_DATABASE_URL", "TESSERA_TEST_STRICT"}
     for name in [name for name in os.environ if name.startswith("TESSERA_") and name not in kept]:
         del os.environ[name]
@@ -64,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the Redis that was started, by its process, and remove the folder."""
+    if ground not in config.stash:
+        return
     folder, process = config.stash[ground]
     process.terminate()
     process.wait(timeout=10)

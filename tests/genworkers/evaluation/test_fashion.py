@@ -1,5 +1,6 @@
 """Fashion-MNIST: the fold, and the area under the ROC curve against counting."""
 
+import pytest
 import torch
 
 from genworkers.codecs.fashion_mnist import fold, unfold
@@ -23,6 +24,7 @@ def test_the_area_under_the_curve_is_the_chance_of_the_right_order() -> None:
     assert auroc(torch.zeros(3), torch.ones(2)) == 1.0
 
 
+@pytest.mark.slow
 def test_both_scores_tell_what_a_net_knows_from_what_it_does_not() -> None:
     torch.manual_seed(0)
     net = DriftVae(

@@ -47,6 +47,7 @@ def test_a_sticker_is_measured_in_every_kind_and_after_every_attack(sticker: Pat
     assert all(44.5 < each.psnr_visible_db < 47.0 and 0.9 < each.ssim <= 1.0 for each in qualities)
 
 
+@pytest.mark.slow
 def test_unmarked_pictures_give_a_low_z_for_each_key(sticker: Path) -> None:
     highest, least_p = nulls(sticker, "none", num_keys=2)
     assert len(highest) == 2

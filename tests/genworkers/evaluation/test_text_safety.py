@@ -44,6 +44,7 @@ def screen() -> TextScreen:
     return load_text_screen(FOLDER, load_minilm(folder), WordPiece(folder / "tokenizer.json"))
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_card_is_measured(screen: TextScreen) -> None:
     chances = chances_of(screen, [row.text for row in ROWS])
     config = TextHeadsConfig(state_width=4, num_buckets=256, bag_width=4, hidden_width=8)

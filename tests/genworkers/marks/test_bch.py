@@ -31,6 +31,7 @@ def test_two_codewords_differ_in_eleven_bits_at_least(one: int, other: int) -> N
     assert num_different == 0 if one == other else num_different >= 2 * bch.NUM_CORRECTED + 1
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(PAYLOADS, st.sets(st.integers(0, 62), max_size=bch.NUM_CORRECTED))
 def test_any_five_wrong_bits_are_corrected_when_none_is_known_to_be_weak(payload: int, wrong: set[int]) -> None:

@@ -89,6 +89,7 @@ def test_every_payload_can_be_carried(payload: int) -> None:
     assert found.payload == payload
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "attacked",
     [
@@ -126,6 +127,7 @@ def test_same_picture_and_payload_are_marked_alike_and_other_payloads_elsewhere(
     assert abs(np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", [_sticker(), _sticker(512, "#1e293b"), _pixel_art()], ids=["clear", "dark", "art"])
 def test_nothing_is_found_where_nothing_was_written_or_by_another_key(pixels: Pixels) -> None:
     assert detect(pixels, [OURS, *OTHERS]) is None
@@ -160,6 +162,7 @@ def test_both_of_two_marks_of_one_key_are_told_from_echoes_after_mirroring_and_c
     assert {each.payload for each in found} == {PAYLOAD, 42}
 
 
+@pytest.mark.slow
 def test_frames_of_an_animation_are_read_together() -> None:
     chance = np.random.default_rng(3)
     frames = []

@@ -142,6 +142,7 @@ def test_p_values_of_texts_without_the_mark_are_uniform() -> None:
         assert (p_values <= level).mean() == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 1000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_tokens", [1, 2, 5, 20, 200])
 @pytest.mark.parametrize("z", [2.0, 2.33, 3.72, 4.75, 6.0])
 def test_the_reported_tail_is_never_below_the_exact_one(num_tokens: int, z: float) -> None:

@@ -68,6 +68,7 @@ def test_shapes_and_light() -> None:
     assert bool(((painted >= 0) & (painted <= 1)).all())
 
 
+@pytest.mark.slow
 def test_one_batch_overfits() -> None:
     torch.manual_seed(0)
     net = FsqTokenizer(TOKENIZER_CONFIG)

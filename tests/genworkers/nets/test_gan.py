@@ -19,6 +19,7 @@ def test_a_picture_has_the_size_that_its_widths_say(widths: tuple[int, ...], px:
     assert SparkDiscriminator(config)(pictures, torch.randn(3, 12), torch.eye(2)[[0, 1, 0]]).shape == (3,)
 
 
+@pytest.mark.slow
 def test_one_batch_overfits() -> None:
     torch.manual_seed(0)
     net = SparkGenerator(TINY)
@@ -33,6 +34,7 @@ def test_one_batch_overfits() -> None:
     assert float(loss.detach()) < 0.08
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_which_words_fit() -> None:
     torch.manual_seed(0)
     judge = SparkDiscriminator(TINY)

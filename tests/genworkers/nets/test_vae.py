@@ -1,5 +1,6 @@
 """Drift: places and pictures, the text prior, the map and the scale of strangeness."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -18,6 +19,7 @@ def test_a_place_and_a_picture_have_their_shapes_at_every_size() -> None:
         assert net.prior(torch.zeros(3, 10), torch.eye(2)[[0, 1, 0]])[0].shape == (3, 6)
 
 
+@pytest.mark.slow
 def test_one_batch_overfits() -> None:
     torch.manual_seed(0)
     net = DriftVae(TINY)

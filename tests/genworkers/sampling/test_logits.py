@@ -102,6 +102,7 @@ def test_a_token_is_chosen_as_the_documentation_says(
     assert tokens_of(choose_tokens(torch.tensor([logits]), [row])) == [by_the_book(logits, row, prompt, written)]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data(), st.sampled_from([None, 3001]), st.randoms(use_true_random=False))
 def test_a_row_gets_the_same_alone_and_in_any_company(

@@ -39,6 +39,7 @@ def by_the_book(p: list[float], words: list[int]) -> list[float]:
     return p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "p", [[0.5, 0.5], [0.9, 0.1], [0.98, 0.02], [0.4, 0.3, 0.2, 0.1], [0.05] * 20, [0.6, *[0.4 / 39] * 39]]
 )
@@ -80,6 +81,7 @@ def test_behind_many_candidates_nothing_changes() -> None:
     assert weights[0, :MOST_CANDIDATES].max() > 20
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from([None, 3001]))
 def test_marked_and_unmarked_rows_get_the_same_alone_and_in_any_company(
@@ -123,6 +125,7 @@ SAMPLINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS.keys())
 def test_every_way_to_draw_is_marked_and_over_contexts_undistorted(sampling: Sampling) -> None:
     num_draws = 4000

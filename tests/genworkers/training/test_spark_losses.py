@@ -1,5 +1,6 @@
 """Spark's losses, what both nets are shown, the signs of collapse, and one step of each net."""
 
+import pytest
 import torch
 
 from genworkers.nets.gan import SparkConfig
@@ -50,6 +51,7 @@ def test_lost_modes_show() -> None:
     assert 0.8 < collapse.variety(real, torch.randn(60, 6, generator=generator)) < 1.2
 
 
+@pytest.mark.slow
 def test_a_pair_learns_one_batch_and_is_decided_by_its_seeds() -> None:
     finals = []
     for _ in range(2):
