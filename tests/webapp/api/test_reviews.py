@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.factories import MembershipFactory
+from tests.factories import JobFactory, MembershipFactory, VerdictFactory
 from tests.steady_policy import STEADY
 from tests.webapp.api.callers import keyed, signed_in
 from tests.webapp.review.held_results import hold, net_said, rule_said
@@ -222,3 +222,22 @@ def test_the_note_of_support_is_in_the_job(owner: Membership, author: Membership
     assert keyed(author).get(f"/api/v1/jobs/{held.job_id}").json()["note"] == SUPPORT_NOTE
     other = hold(owner.workspace, author.user)
     assert keyed(author).get(f"/api/v1/jobs/{other.job_id}").json()["note"] == ""
+
+
+def test_a_colleague_reads_neither_the_note_nor_what_reviewers_wrote(owner: Membership, author: Membership) -> None:
+    held = hold(owner.workspace, author.user, net_said("self-harm", 0.85, stage="prompt"), net_said("violence", 0.93))
+    post(keyed(owner), f"/reviews/{held.id}", {"task": "held", "outcome": "rejected", "reason": "Too grim."})
+    viewer = MembershipFactory.create(workspace=owner.workspace, role="viewer")
+    for colleague in (keyed(owner), keyed(viewer), signed_in(viewer)):
+        job = colleague.get(f"/api/v1/jobs/{held.job_id}").json()
+        assert (job["status"], job["note"], job["reviews"]) == ("blocked", "", [])
+    own = keyed(author).get(f"/api/v1/jobs/{held.job_id}").json()
+    assert (own["note"], own["reviews"][0]["reason"]) == (SUPPORT_NOTE, "Too grim.")
+
+
+def test_who_cancels_a_colleagues_job_does_not_read_the_note(owner: Membership, author: Membership) -> None:
+    job = JobFactory.create(workspace=owner.workspace, created_by=author.user)
+    VerdictFactory.create(artifact=None, job=job, stage="prompt", matched=["self-harm"], policy_number=0)
+    assert keyed(author).get(f"/api/v1/jobs/{job.id}").json()["note"] == SUPPORT_NOTE
+    answer = post(keyed(owner), f"/jobs/{job.id}/cancel", {})
+    assert (answer.status_code, answer.json()["note"]) == (202, "")
