@@ -161,6 +161,7 @@ def judge(screening: Screening, stage: Stage, policy: Policy, *, number: int) ->
         matched=list(fired),
         scores={str(category): score for category, score in screening.scores.items()},
         policy_number=number,
+        may_be_kept=actions.get(ZERO_TOLERANCE) != Action.BLOCK,
     )
 
 
@@ -176,8 +177,9 @@ def in_force(stored: Mapping[str, Any]) -> Policy:
         stages[stage] = DEFAULT.model_dump()[stage] | kept
         own = stages[stage].get(ZERO_TOLERANCE)
         if own is not None:
-            floor = _floor(stage)
-            stages[stage][ZERO_TOLERANCE] = own | {"block_at": min(floor, own["block_at"] or floor), "review_at": None}
+            floor, block_at = _floor(stage), own["block_at"]
+            block_at = floor if block_at is None else min(floor, block_at)
+            stages[stage][ZERO_TOLERANCE] = own | {"block_at": block_at, "review_at": None}
     return Policy.model_validate(stages)
 
 

@@ -52,19 +52,15 @@ def refusal_of(result: rules.ScreenResult) -> str:
     """What the person is told whose job this verdict ends: a net's category by its name, a term by none."""
     if result.policy_number is None:
         return BLOCKED_MESSAGE
-    what, why = policies.STAGE_WORDS[result.stage], policies.in_words(result.matched[:1])
-    if must_forget(result):
+    what = policies.STAGE_WORDS[result.stage]
+    if not result.may_be_kept:
+        why = policies.CATEGORY_WORDS[policies.ZERO_TOLERANCE]
         return (
             f"Refused: {what} was taken for {why}. Nothing of it was kept but a hash. "
             "If that is wrong, give this job's id to an owner of the workspace."
         )
+    why = policies.in_words(result.matched[:1])
     return f"The policy of this workspace refuses {what}: {why}. Change it, or ask an owner about the policy."
-
-
-def must_forget(result: rules.ScreenResult) -> bool:
-    """Whether this verdict demands that nothing of the content stays."""
-    is_net = result.policy_number is not None
-    return is_net and result.action == Action.BLOCK and policies.ZERO_TOLERANCE in result.matched
 
 
 def change_policy(user: User, workspace: Workspace, policy: Policy, *, based_on: int, note: str = "") -> PolicyInForce:
