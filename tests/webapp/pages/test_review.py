@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.http import StreamingHttpResponse
 from django.test import Client
 
 from tests.factories import JobFactory, MembershipFactory, VerdictFactory
@@ -15,6 +17,7 @@ from webapp.review import services
 from webapp.safety import agreement
 from webapp.safety.models import Decision, PolicyVersion
 from webapp.safety.policy import SUPPORT_NOTE
+from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry, Membership
 
 pytestmark = pytest.mark.usefixtures("steady_policy")
@@ -43,6 +46,10 @@ def client_of(member: Membership) -> Client:
 def text_of(client: Client, address: str) -> str:
     html = client.get(address).content.decode()
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+async def whole(response: StreamingHttpResponse) -> bytes:
+    return b"".join([part async for part in response])
 
 
 def reject(reviewer: Membership, artifact: Artifact, reason: str = "Too grim.") -> None:
@@ -221,6 +228,13 @@ def test_a_wrong_threshold_is_said_beside_it_and_what_was_typed_stays(
     assert not PolicyVersion.objects.exists()
 
 
+def test_minus_zero_is_zero(ada: Client, membership: Membership) -> None:
+    ada.post(POLICY, form_of(ada) | {"thresholds.prompt.hate.flag_at": "-0"})
+    assert str(PolicyVersion.objects.get().thresholds["prompt"]["hate"]["flag_at"]) == "0.0"
+    assert 'name="thresholds.prompt.hate.flag_at" value="0"' in ada.get(POLICY).content.decode()
+    assert audit.verify(membership.workspace_id).broken_at is None
+
+
 def test_two_owners_at_once_do_not_undo_each_other_unseen(ada: Client, membership: Membership) -> None:
     form = form_of(ada)
     other = client_of(MembershipFactory.create(workspace=membership.workspace, user__username="Ole"))
@@ -243,8 +257,9 @@ def test_an_owner_reads_checks_and_takes_the_audit_log_away(
     assert "Rejected a held result: “Too grim.”" in shown
     assert "Unbroken: 1 entry." in shown
     response = ada.get(f"{AUDIT}download")
+    assert isinstance(response, StreamingHttpResponse)
     assert "mosaics-audit-" in response["Content-Disposition"]
-    (line,) = response.content.decode().splitlines()
+    (line,) = async_to_sync(whole)(response).decode().splitlines()
     record: dict[str, Any] = json.loads(line)
     assert (record["act"], record["actor_name"], record["hash"]) == ("rejected", "Ada", AuditEntry.objects.get().hash)
 
