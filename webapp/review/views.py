@@ -88,7 +88,7 @@ def reveal(request: HttpRequest, slug: str, task: Decision.Task, artifact_id: UU
     """The prompt and the result themselves; that this person looked is written down."""
     user, workspace = _reviewer(request, slug)
     artifact = _artifact(user, workspace, artifact_id)
-    held.look(user, artifact)
+    held.look(user, artifact, is_blind=task == Decision.Task.RECHECK)
     context = {"artifact": artifact, "text": gallery.text_of(artifact) if artifact.kind == "text" else None}
     template = "review/_content.html" if request.headers.get("HX-Request") == "true" else "review/content.html"
     response = render(request, template, context | {"task": task, "prompt_bar": None})

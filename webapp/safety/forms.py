@@ -74,13 +74,17 @@ def stages_of(policy: Policy) -> list[Stage]:
     return _stages(values, {})
 
 
-def typed_stages(posted: Mapping[str, str], error: AppError) -> list[Stage]:
-    """The form as it was typed, with what is wrong beside each number."""
-    problems = {
+def problems_of(error: AppError) -> dict[str, str]:
+    """What is wrong with each field, and what is allowed."""
+    return {
         problem["field"]: problem["message"] + (f" (allowed: {problem['allowed']})" if problem["allowed"] else "")
         for problem in error.problems
     }
-    return _stages(posted, problems)
+
+
+def typed_stages(posted: Mapping[str, str], error: AppError) -> list[Stage]:
+    """The form as it was typed, with what is wrong beside each number."""
+    return _stages(posted, problems_of(error))
 
 
 def _stages(values: Mapping[str, str], problems: Mapping[str, str]) -> list[Stage]:

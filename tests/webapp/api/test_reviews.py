@@ -84,6 +84,16 @@ def test_a_release_puts_it_into_the_gallery_and_a_second_decision_is_told_who_wa
     assert owner.user.username in late.json()["detail"]
 
 
+def test_a_session_decides_in_its_second_workspace_where_the_list_says(owner: Membership, author: Membership) -> None:
+    second = MembershipFactory.create(user=owner.user)
+    held = hold(second.workspace, MembershipFactory.create(workspace=second.workspace, role="editor").user)
+    client = signed_in(owner)
+    (item,) = client.get(f"/api/v1/reviews?workspace={second.workspace.slug}").json()["items"]
+    address = item["decide"].partition("/api/v1")[2]
+    assert post(client, address, {"task": "held", "outcome": "released"}).status_code == 200
+    assert Artifact.objects.get(id=held.id).status == "kept"
+
+
 def test_the_whole_way_of_an_appeal(owner: Membership, author: Membership) -> None:
     held = hold(owner.workspace, author.user)
     reviewer = MembershipFactory.create(workspace=owner.workspace, role="reviewer")
