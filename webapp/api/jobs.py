@@ -23,7 +23,7 @@ from webapp.api import idempotency
 from webapp.api.auth import GENERATE, READ, ApiRequest, Caller
 from webapp.api.idempotency import Answer
 from webapp.api.paging import Before, Limit, Slug, page_of
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 from webapp.jobs import selectors
 from webapp.jobs import services as jobs_services
 from webapp.jobs.follow import follow
@@ -209,14 +209,9 @@ def cancel_job(request: ApiRequest, job_id: UUID) -> HttpResponseBase:
     _check_may_cancel(caller, job)
     if not jobs_services.cancel(job):
         job.refresh_from_db()
-        problem = {
-            "field": "status",
-            "code": "job_already_ended",
-            "message": "only a job that waits or runs can be cancelled",
-            "value": job.status,
-            "allowed": " or ".join(Job.OPEN_STATUSES),
-        }
-        raise AppError("job_already_ended", 409, f"The job has already ended: {job.status}.", problems=[problem])
+        message, allowed = "only a job that waits or runs can be cancelled", " or ".join(Job.OPEN_STATUSES)
+        problems = [problem("status", "job_already_ended", message, job.status, allowed)]
+        raise AppError("job_already_ended", 409, f"The job has already ended: {job.status}.", problems=problems)
     return JsonResponse(_fresh_body(job.id, caller), status=202)
 
 

@@ -28,7 +28,7 @@ from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.contract.text import TextRequest
 from webapp.accounts.models import ApiKey, User
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 from webapp.gallery import services as gallery_services
 from webapp.gallery import uploads
 from webapp.gallery.models import Artifact
@@ -156,29 +156,16 @@ def _check_abilities(request: ImageRequest, net: NetManifest) -> None:
         return
     able = [other.name for other in catalog.nets() if other.kind == "image" and other.abilities.issuperset(lacking)]
     allowed = f"nets that can: {', '.join(able)}" if able else "no net here can"
-    problems = [
-        {
-            "field": "is_draft" if name == "draft" else name,
-            "code": "net_cannot",
-            "message": f"the net {net.name} cannot do this",
-            "value": "",
-            "allowed": allowed,
-        }
-        for name in lacking
-    ]
+    message = f"the net {net.name} cannot do this"
+    fields = ["is_draft" if name == "draft" else name for name in lacking]
+    problems = [problem(field, "net_cannot", message, "", allowed) for field in fields]
     raise AppError("net_cannot", 422, f"The net {net.name!r} cannot do this: {', '.join(lacking)}.", problems=problems)
 
 
 def _unknown(what: str, value: str, known: Sequence[str], *, field: str = "") -> AppError:
     allowed = f"one of {', '.join(known)}" if known else "none is installed"
-    problem = {
-        "field": field or what,
-        "code": f"{what}_unknown",
-        "message": f"there is no such {what}",
-        "value": value,
-        "allowed": allowed,
-    }
-    return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=[problem])
+    problems = [problem(field or what, f"{what}_unknown", f"there is no such {what}", value, allowed)]
+    return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=problems)
 
 
 def _blocked_fields(error_code: str, error_message: str) -> dict[str, Any]:

@@ -72,8 +72,10 @@ class JobSnapshot(BaseModel):
     error: JobError | None
     energy: JobEnergy | None = Field(description="null before a worker has worked on it")
     artifacts: list[UUID]
-    note: str = Field(description="words of support, to be shown; empty mostly, and for everybody but the person who asked")
-    reviews: list[Review] = Field(description="what reviewers decided about its held results; empty for everybody but the person who asked")
+    note: str = Field(description="words of support to show; mostly empty, and always but for the person who asked")
+    reviews: list[Review] = Field(
+        description="what was decided about its held results; empty but for the person who asked"
+    )
     urls: JobUrls
 
 

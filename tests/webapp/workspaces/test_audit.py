@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -121,7 +122,7 @@ def test_the_head_of_an_empty_log_is_held_by_every_later_one() -> None:
 def test_numbers_that_a_database_writes_otherwise_do_not_break_the_chain() -> None:
     workspace = WorkspaceFactory.create()
     numbers = {"zero": -0.0, "large": 1e16, "huge": 1.5e300, "small": 5e-324, "whole": 10**40, "plain": 0.1}
-    details = {"numbers": [numbers], 7: r"no NUL: \u0000"}
+    details: dict[Any, Any] = {"numbers": [numbers], 7: r"no NUL: \u0000"}
     written = numbers | {"zero": 0.0, "large": 10**16, "huge": 15 * 10**299}
     audit.append(workspace.id, Act.LOOKED, actor=None, subject="artifact 1", details=details)
     assert audit.verify(workspace.id).broken_at is None
