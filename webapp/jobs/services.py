@@ -103,7 +103,8 @@ def submit(
             request=kept,
             prompt=kept["prompt"],
             deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
-            **_blocked_fields("prompt_blocked", UNJUDGED_MESSAGE) | {"finished_at": now} if is_blocked else {},
+            finished_at=now if is_blocked else None,
+            **_blocked_fields(error_code="prompt_blocked", error_message=UNJUDGED_MESSAGE) if is_blocked else {},
         )
         safety_services.record(job.id, [verdict])
         if is_blocked:
@@ -168,7 +169,7 @@ def _unknown(what: str, value: str, known: Sequence[str], *, field: str = "") ->
     return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=problems)
 
 
-def _blocked_fields(error_code: str, error_message: str) -> dict[str, Any]:
+def _blocked_fields(*, error_code: str, error_message: str) -> dict[str, Any]:
     return {"status": Job.Status.BLOCKED, "error_code": error_code, "error_message": error_message}
 
 
@@ -240,7 +241,7 @@ def block(claim: Claim, results: Sequence[ScreenResult]) -> bool:
     message = safety_services.refusal_of(refusing)
     with transaction.atomic():
         changed = Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
-            **_blocked_fields(f"{refusing.stage}_blocked", message), finished_at=timezone.now()
+            **_blocked_fields(error_code=f"{refusing.stage}_blocked", error_message=message), finished_at=timezone.now()
         )
         if changed == 0:
             return False
@@ -299,7 +300,7 @@ def settle_review(job_id: UUID) -> None:
         fields: dict[str, Any] = {"status": Job.Status.SUCCEEDED, "error_code": "", "error_message": ""}
         final: JobEvent = Succeeded()
     else:
-        fields = _blocked_fields("output_rejected", REJECTED_MESSAGE)
+        fields = _blocked_fields(error_code="output_rejected", error_message=REJECTED_MESSAGE)
         final = Blocked(message=REJECTED_MESSAGE)
     reviewed = Job.objects.filter(id=job_id, status__in=(Job.Status.HELD, Job.Status.BLOCKED))
     if reviewed.exclude(status=fields["status"]).update(**fields):
