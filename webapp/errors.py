@@ -18,7 +18,7 @@ class AppError(Exception):
         code: snake_case, listed in docs/ERRORS.md, never renamed.
         http_status: the status of the answer.
         message: what happened and what to do next, in plain words.
-        problems: for bad input, one entry per field: field, code, message, value, allowed.
+        problems: for bad input, one `problem` per field.
         headers: extra answer headers, for example Retry-After.
     """
 
@@ -115,7 +115,7 @@ def invalid_request(error: ValidationError, allowed: Mapping[str, str] | None = 
             when the error comes from the contract's union of requests.
     """
     found: list[dict[str, Any]] = [dict(entry) for entry in error.errors(include_url=False)[:MAX_PROBLEMS]]
-    return invalid_fields([_problem(entry, allowed or _allowed_by_kind(entry["loc"])) for entry in found])
+    return invalid_fields([_problem_of(entry, allowed or _allowed_by_kind(entry["loc"])) for entry in found])
 
 
 def _allowed_by_kind(location: tuple[int | str, ...]) -> dict[str, str]:
@@ -123,13 +123,18 @@ def _allowed_by_kind(location: tuple[int | str, ...]) -> dict[str, str]:
     return allowed_of(models[0]) if models else {}
 
 
+def problem(field: str, code: str, message: str, value: object, allowed: str) -> dict[str, Any]:
+    """What is wrong with one field, as every answer says it; the value short and clean."""
+    return {"field": field, "code": code, "message": message, "value": echo(value), "allowed": allowed}
+
+
 def invalid_fields(problems: list[dict[str, Any]]) -> AppError:
-    """The 422 for problems that are known already: field, code, message, value, allowed."""
-    summary = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+    """The 422 for problems that are known already."""
+    summary = "; ".join(f"{one['field']}: {one['message']}" for one in problems)
     return AppError("invalid_request", 422, summary, problems=problems)
 
 
-def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any]:
+def _problem_of(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any]:
     path = [str(part) for part in found["loc"]]
     while path and path[0] in (*_REQUEST_OF_KIND, *_SOURCES):
         path = path[1:]
@@ -150,13 +155,7 @@ def _problem(found: dict[str, Any], allowed: Mapping[str, str]) -> dict[str, Any
         value, message = "", "this is needed"
     elif not words:
         words = ", ".join(text.format(context[name]) for name, text in _LIMIT_WORDS.items() if name in context)
-    return {
-        "field": echo(".".join(path)) or "body",
-        "code": code,
-        "message": message,
-        "value": echo(value),
-        "allowed": words,
-    }
+    return problem(echo(".".join(path)) or "body", code, message, value, words)
 
 
 _LIMIT_WORDS = {

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from genworkers.contract.base import Strict
 
@@ -33,7 +33,12 @@ Category: TypeAlias = TextCategory | PictureCategory
 TEXT_CATEGORIES: tuple[TextCategory, ...] = get_args(TextCategory)
 PICTURE_CATEGORIES: tuple[PictureCategory, ...] = get_args(PictureCategory)
 
-Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+def _unsigned_zero(value: float) -> float:
+    return value + 0.0  # -0.0 becomes 0.0, as PostgreSQL gives it back
+
+
+Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False), AfterValidator(_unsigned_zero)]
 
 
 class Screening(Strict):

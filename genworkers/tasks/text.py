@@ -80,8 +80,10 @@ class GrowingText:
         )
 
     def _verdicts_so_far(self, judge: Judge) -> list[ScreenResult]:
-        if len(self.text) < self.screened_chars + SCREEN_EVERY_CHARS:
-            return [rules.judge(self.text[-SCREEN_TAIL_CHARS:], judge.terms, stage="output")]
+        by_rules = rules.judge(self.text[-SCREEN_TAIL_CHARS:], judge.terms, stage="output")
+        # What a term blocks the net looks at as well: it may say that not even the prompt is kept.
+        if by_rules.action != Action.BLOCK and len(self.text) < self.screened_chars + SCREEN_EVERY_CHARS:
+            return [by_rules]
         self.screened_chars = len(self.text)
         return judge.text(self.text, "output")
 

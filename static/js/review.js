@@ -55,7 +55,7 @@ function decide(form, button) {
   const place = all.findIndex((row) => row.id === pending.row);
   const next = all.slice(place + 1).concat(all.slice(0, Math.max(place, 0))).find((row) => left.includes(row));
   if (next) go(next.href);
-  else commit();
+  else document.querySelector("[data-item]").remove(); // nothing else to show; it is sent when it can no longer be undone
 }
 
 function markPending() {

@@ -15,7 +15,7 @@ from genworkers.tasks import engines, screens
 from genworkers.tasks.image import generate_image
 from genworkers.tasks.text import generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
-from tests.factories import JobFactory
+from tests.factories import BlockedTermFactory, JobFactory
 from tests.steady_policy import STEADY
 from webapp.api.models import IdempotencyRecord
 from webapp.gallery import uploads
@@ -138,6 +138,25 @@ def test_a_result_about_minors_is_not_stored_either(nets: Install, monkeypatch: 
     assert (job.status, job.error_code) == (Job.Status.BLOCKED, "output_blocked")
     assert not Artifact.objects.exists()
     assert job.prompt == services.REMOVED
+
+
+def test_a_blocked_term_beside_it_does_not_keep_the_words(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets(text=WordNet({"unspeakable": ("sexual/minors", 0.9)}))
+    for prompt, words in (("an unspeakable troll", "Once."), ("a tale", "An unspeakable troll.")):
+        job = JobFactory.create(prompt=prompt)
+        BlockedTermFactory.create(workspace=job.workspace, term="troll")
+        job = run(job, tell(words), monkeypatch)
+        assert (job.status, job.prompt) == (Job.Status.BLOCKED, services.REMOVED)
+        assert "Nothing of it was kept but a hash" in job.error_message
+        assert AuditEntry.objects.filter(workspace=job.workspace, act="words_removed").exists()
+
+
+def test_what_a_term_alone_blocks_keeps_the_prompt(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets(text=WordNet({}))
+    job = JobFactory.create(prompt="a tale")
+    BlockedTermFactory.create(workspace=job.workspace, term="troll")
+    job = run(job, tell("A troll."), monkeypatch)
+    assert (job.status, job.error_code, job.prompt) == (Job.Status.BLOCKED, "output_blocked", "a tale")
 
 
 def test_self_harm_is_held_and_the_person_sees_the_note(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from sesame.utils import get_query_string
 
 from webapp.accounts import selectors
 from webapp.accounts.models import ApiKey, User
-from webapp.errors import AppError, echo, invalid_fields
+from webapp.errors import AppError, echo, invalid_fields, problem
 
 SCOPES = ("read", "generate")
 MAX_NAME_CHARS = 100
@@ -86,8 +86,7 @@ def _check_key(name: str, scopes: list[str], expires_at: datetime | None) -> Non
 
 
 def _wrong(field: str, code: str, message: str, value: object, allowed: str) -> AppError:
-    problem = {"field": field, "code": code, "message": message, "value": echo(value), "allowed": allowed}
-    return invalid_fields([problem])
+    return invalid_fields([problem(field, code, message, value, allowed)])
 
 
 def authenticate_key(raw_key: str) -> ApiKey | None:

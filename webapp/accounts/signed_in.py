@@ -5,13 +5,14 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from webapp.accounts.models import User
 from webapp.errors import AppError
 
 Arguments = ParamSpec("Arguments")
-View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
+View = Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]
 
 
 def person(request: HttpRequest) -> User:
@@ -31,7 +32,7 @@ def sign_in_required(view: View[Arguments]) -> View[Arguments]:
     """Send a page's visitor to the sign-in page; tell a page that is open already, so that it keeps what it shows."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated and request.headers.get("HX-Request") != "true":
             return redirect_to_login(request.get_full_path())
         person(request)

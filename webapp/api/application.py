@@ -24,7 +24,7 @@ from ninja.renderers import BaseRenderer
 from genworkers.contract.names import MAX_BODY_BYTES
 from webapp.api import auth
 from webapp.api.problems import MEDIA_TYPE, Problem, problem_response
-from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
+from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request, problem
 
 log = structlog.get_logger(__name__)
 
@@ -77,14 +77,8 @@ def _bounded_int(digits: str) -> int:
     num_digits = len(digits.removeprefix("-"))
     if num_digits <= MAX_DIGITS:
         return int(digits)
-    problem = {
-        "field": "body",
-        "code": "number_too_long",
-        "message": f"a number in it has {num_digits} digits",
-        "value": echo(digits),
-        "allowed": f"numbers of at most {MAX_DIGITS} digits",
-    }
-    raise invalid_fields([problem])
+    message, allowed = f"a number in it has {num_digits} digits", f"numbers of at most {MAX_DIGITS} digits"
+    raise invalid_fields([problem("body", "number_too_long", message, digits, allowed)])
 
 
 def body_not_json(reason: str) -> AppError:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from genworkers.contract.image import ImageRequest
 from genworkers.contract.text import TextRequest
+from webapp.accounts.models import User
 from webapp.api.auth import Caller
 from webapp.api.models import IdempotencyRecord
 from webapp.errors import AppError
@@ -53,7 +54,7 @@ def submit(
         AppError: idempotency_key_reused, idempotency_key_busy, and whatever jobs.services.submit raises.
     """
     if key is None:
-        return Answer(202, snapshot_body(_submit_job(caller, workspace, request)))
+        return Answer(202, snapshot_body(_submit_job(caller, workspace, request), caller.user))
     now = timezone.now()
     IdempotencyRecord.objects.filter(created_at__lt=now - KEEP).delete()
     record = IdempotencyRecord(
@@ -71,7 +72,7 @@ def submit(
         with transaction.atomic():
             record.save(force_insert=True)
             record.job = _submit_job(caller, workspace, request)
-            record.body = snapshot_body(record.job)
+            record.body = snapshot_body(record.job, caller.user)
             record.save()
     except IntegrityError:
         known = _record_of(record)
@@ -88,9 +89,9 @@ def settle(caller: Caller, workspace: Workspace, key: str, answer: Answer) -> No
     )
 
 
-def snapshot_body(job: Job) -> dict[str, Any]:
+def snapshot_body(job: Job, viewer: User) -> dict[str, Any]:
     """The job's snapshot as JSON."""
-    return snapshot(job).model_dump(mode="json")
+    return snapshot(job, viewer).model_dump(mode="json")
 
 
 def _submit_job(caller: Caller, workspace: Workspace, request: TextRequest | ImageRequest) -> Job:

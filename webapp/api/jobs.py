@@ -23,7 +23,7 @@ from webapp.api import idempotency
 from webapp.api.auth import GENERATE, READ, ApiRequest, Caller
 from webapp.api.idempotency import Answer
 from webapp.api.paging import Before, Limit, Slug, page_of
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 from webapp.jobs import selectors
 from webapp.jobs import services as jobs_services
 from webapp.jobs.follow import follow
@@ -122,7 +122,7 @@ async def create_job(
     answer = await sync_to_async(idempotency.submit)(caller, home, payload, key=idempotency_key, wait_s=wait_s)
     is_waiting = wait_s > 0 and not (answer.is_replay and answer.body["finished_at"])
     if is_waiting:
-        answer = await _wait(answer, wait_s)
+        answer = await _wait(caller, answer, wait_s)
         if idempotency_key is not None:
             await sync_to_async(idempotency.settle)(caller, home, idempotency_key, answer)
     headers = {"Location": answer.body["urls"]["self"]}
@@ -139,7 +139,7 @@ def _wait_s(prefer: str | None) -> int:
     return min(int(found[1]), MAX_WAIT_S) if found else 0
 
 
-async def _wait(answer: Answer, wait_s: int) -> Answer:
+async def _wait(caller: Caller, answer: Answer, wait_s: int) -> Answer:
     job_id = UUID(answer.body["id"])
     try:
         async with asyncio.timeout(wait_s), aclosing(follow(job_id, 0)) as messages:
@@ -147,12 +147,12 @@ async def _wait(answer: Answer, wait_s: int) -> Answer:
                 pass
     except (TimeoutError, redis.RedisError):
         pass  # the row has the answer
-    body = await sync_to_async(_fresh_body)(job_id)
+    body = await sync_to_async(_fresh_body)(job_id, caller)
     return Answer(200 if body["finished_at"] else 202, body, answer.is_replay)
 
 
-def _fresh_body(job_id: UUID) -> dict[str, Any]:
-    return idempotency.snapshot_body(Job.objects.select_related("workspace").get(id=job_id))
+def _fresh_body(job_id: UUID, caller: Caller) -> dict[str, Any]:
+    return idempotency.snapshot_body(Job.objects.select_related("workspace").get(id=job_id), caller.user)
 
 
 @router.get("/jobs", auth=READ, response=JobPage, summary="List jobs")
@@ -192,7 +192,7 @@ def _item(job: Job) -> JobItem:
 @router.get("/jobs/{uuid:job_id}", auth=READ, response=JobSnapshot, summary="Get a job")
 def get_job(request: ApiRequest, job_id: UUID) -> JobSnapshot:
     """The job at this moment: state, place in the queue, last progress, and what is already in the gallery."""
-    return snapshot(request.auth.job(job_id))
+    return snapshot(request.auth.job(job_id), request.auth.user)
 
 
 @router.post(
@@ -209,15 +209,10 @@ def cancel_job(request: ApiRequest, job_id: UUID) -> HttpResponseBase:
     _check_may_cancel(caller, job)
     if not jobs_services.cancel(job):
         job.refresh_from_db()
-        problem = {
-            "field": "status",
-            "code": "job_already_ended",
-            "message": "only a job that waits or runs can be cancelled",
-            "value": job.status,
-            "allowed": " or ".join(Job.OPEN_STATUSES),
-        }
-        raise AppError("job_already_ended", 409, f"The job has already ended: {job.status}.", problems=[problem])
-    return JsonResponse(_fresh_body(job.id), status=202)
+        message, allowed = "only a job that waits or runs can be cancelled", " or ".join(Job.OPEN_STATUSES)
+        problems = [problem("status", "job_already_ended", message, job.status, allowed)]
+        raise AppError("job_already_ended", 409, f"The job has already ended: {job.status}.", problems=problems)
+    return JsonResponse(_fresh_body(job.id, caller), status=202)
 
 
 def _check_may_cancel(caller: Caller, job: Job) -> None:
@@ -253,9 +248,10 @@ async def follow_job(
     """The numbered events of a job as they happen, and those before."""
     start = after if last_event_id is None else last_event_id
     job = await sync_to_async(request.auth.job)(job_id)
-    if last_event_id and not job.is_open and (await sync_to_async(snapshot)(job)).last_seq == last_event_id:
+    user = request.auth.user
+    if last_event_id and not job.is_open and (await sync_to_async(snapshot)(job, user)).last_seq == last_event_id:
         return HttpResponse(status=204)
-    messages = follow(job_id, start)
+    messages = follow(job_id, start, viewer=user)
     first = await anext(messages)  # a log that does not answer is a 503, not a stream that breaks off
     return StreamingHttpResponse(
         _as_sse(first, messages),

@@ -23,7 +23,7 @@ Task = Literal["held", "appeal", "recheck"]
 
 
 class ReviewItem(BaseModel):
-    """One thing to decide. What it shows is at `content`; that somebody looked is written into the audit log."""
+    """One thing to decide. What it shows is at `content`; a look at what is not released goes into the audit log."""
 
     artifact: UUID
     task: Task = Field(description="held: release or reject; appeal: overturn or uphold; recheck: judge again, blind")
@@ -124,7 +124,7 @@ def _item(item: selectors.Waiting) -> ReviewItem:
             "appeal": artifact.appeal.words if item.task == Decision.Task.APPEAL else None,
             "verdicts": [VerdictFacts.model_validate(one, from_attributes=True) for one in artifact.verdicts.all()],
             "content": f"{api}/artifacts/{artifact.id}/content",
-            "decide": f"{api}/reviews/{artifact.id}",
+            "decide": f"{api}/reviews/{artifact.id}?workspace={artifact.workspace.slug}",
             "page": settings.BASE_URL + page,
         }
     )

@@ -6,7 +6,7 @@ from PIL import Image
 
 from webapp import processes
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError, echo
+from webapp.errors import AppError, echo, problem
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.provenance import services as provenance
@@ -150,12 +150,7 @@ def _as_svg(png: bytes, *, is_pixel_art: bool) -> bytes:
 
 
 def _unknown(name: str, formats: list[str]) -> AppError:
-    problem = {
-        "field": "format",
-        "code": "format_unknown",
-        "message": "this artifact cannot be had in this format",
-        "value": echo(name),
-        "allowed": " or ".join(formats),
-    }
-    message = f"This artifact cannot be had as {echo(name)!r}; only as {' or '.join(formats)}."
-    return AppError("format_unknown", 422, message, problems=[problem])
+    allowed = " or ".join(formats)
+    problems = [problem("format", "format_unknown", "this artifact cannot be had in this format", name, allowed)]
+    message = f"This artifact cannot be had as {echo(name)!r}; only as {allowed}."
+    return AppError("format_unknown", 422, message, problems=problems)

@@ -19,9 +19,13 @@ def move(artifact_id: UUID, *, expected: Artifact.Status, to: Artifact.Status) -
     return Artifact.objects.filter(id=artifact_id, status=expected).update(status=to) == 1
 
 
-def look(user: User, artifact: Artifact) -> None:
-    """Write down that this person sees what is not released; a kept result is everybody's and leaves no trace."""
-    if artifact.status == Artifact.Status.KEPT:
+def look(user: User, artifact: Artifact, *, is_blind: bool = False) -> None:
+    """Write down that this person sees what is not released; a kept result is everybody's and leaves no trace.
+
+    Args:
+        is_blind: the person may not learn how it was decided, so a kept result leaves the same trace.
+    """
+    if artifact.status == Artifact.Status.KEPT and not is_blind:
         return
     act, subject, now = AuditEntry.Act.LOOKED, subject_of(artifact.id), timezone.now()
     looks = AuditEntry.objects.filter(workspace_id=artifact.workspace_id, subject=subject, act=act, actor=user)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from webapp import processes
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 
 MAX_BYTES = 20_000_000
 TAKEN = "a PNG, JPEG, WebP, GIF or AVIF of at most 20 MB, 50 million pixels and 16,384 px a side, not animated"
@@ -57,11 +57,5 @@ def check_num_bytes(num_bytes: int, field_name: str) -> None:
 
 def _refused(field_name: str, code: str, reason: str, num_bytes: int) -> AppError:
     status = 413 if code == "picture_too_large" else 422
-    problem = {
-        "field": field_name,
-        "code": code,
-        "message": reason,
-        "value": f"{num_bytes:,} bytes",
-        "allowed": TAKEN,
-    }
-    return AppError(code, status, f"This picture cannot be taken: {reason}.", problems=[problem])
+    problems = [problem(field_name, code, reason, f"{num_bytes:,} bytes", TAKEN)]
+    return AppError(code, status, f"This picture cannot be taken: {reason}.", problems=problems)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.signed_in import person, sign_in_required
-from webapp.errors import AppError, not_found
+from webapp.errors import AppError, not_found, problem
 from webapp.gallery import pictures, uploads
 from webapp.gallery.models import Upload
 from webapp.workspaces.selectors import workspaces_of
@@ -47,14 +47,8 @@ def sent_bytes(file: "UploadedFile[Any] | None", field: str = "file") -> bytes:
         AppError: picture_missing, or what `pictures.clean` raises of a file that is too large.
     """
     if file is None:
-        problem = {
-            "field": field,
-            "code": "missing",
-            "message": "this is needed",
-            "value": "",
-            "allowed": pictures.TAKEN,
-        }
-        raise AppError("picture_missing", 422, ONE_FILE.format(field), problems=[problem])
+        problems = [problem(field, "missing", "this is needed", "", pictures.TAKEN)]
+        raise AppError("picture_missing", 422, ONE_FILE.format(field), problems=problems)
     pictures.check_num_bytes(file.size or 0, field)
     data: bytes = file.read()
     return data

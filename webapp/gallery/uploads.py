@@ -17,7 +17,7 @@ from PIL import Image
 from genworkers.contract.image import ImageRequest
 from genworkers.contract.text import TextRequest
 from webapp.accounts.models import User
-from webapp.errors import AppError, echo, not_found
+from webapp.errors import AppError, not_found, problem
 from webapp.gallery import pictures, selectors, storage
 from webapp.gallery.models import Artifact, ArtifactFile, Upload
 from webapp.workspaces import selectors as workspaces
@@ -150,15 +150,11 @@ def check_sizes(start: tuple[int, int], mask: tuple[int, int]) -> None:
     """
     if start != mask:
         given, wanted = (f"{width} x {height} px" for width, height in (mask, start))
-        problem = {
-            "field": "mask",
-            "code": "mask_size_differs",
-            "message": "the mask must have the size of the start picture",
-            "value": given,
-            "allowed": wanted,
-        }
+        problems = [
+            problem("mask", "mask_size_differs", "the mask must have the size of the start picture", given, wanted)
+        ]
         message = f"The mask has {given}, the start picture {wanted}, both as they are kept. Send a mask of its size."
-        raise AppError("mask_size_differs", 422, message, problems=[problem])
+        raise AppError("mask_size_differs", 422, message, problems=problems)
 
 
 def _inputs_of(request: ImageRequest) -> Iterator[tuple[str, str]]:
@@ -235,14 +231,9 @@ def _picture(workspace_id: UUID, input_id: str) -> Artifact | None:
 def _unknown(field: str, input_id: str) -> AppError:
     allowed = "the id of an upload of this workspace"
     allowed += "" if field == "mask" else ", or of a picture in its gallery"
-    problem = {
-        "field": field,
-        "code": "input_unknown",
-        "message": f"there is no such picture in this workspace; uploads are kept for {KEEP.days} days",
-        "value": echo(input_id),
-        "allowed": allowed,
-    }
+    reason = f"there is no such picture in this workspace; uploads are kept for {KEEP.days} days"
     message = (
         f"There is no picture {input_id!r} in this workspace. Uploads are kept for {KEEP.days} days; send it again."
     )
-    return AppError("input_unknown", 422, message, problems=[problem])
+    problems = [problem(field, "input_unknown", reason, input_id, allowed)]
+    return AppError("input_unknown", 422, message, problems=problems)

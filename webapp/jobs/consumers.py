@@ -8,6 +8,7 @@ import redis
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from webapp.accounts.models import User
 from webapp.jobs import selectors
 from webapp.jobs.follow import follow
 
@@ -35,11 +36,11 @@ class JobConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         elif await database_sync_to_async(selectors.job_for_watcher)(user, job_id) is None:
             await self.close(NOT_FOUND)
         else:
-            self.stream = asyncio.create_task(self._stream(job_id, int(after)))
+            self.stream = asyncio.create_task(self._stream(job_id, int(after), user))
 
-    async def _stream(self, job_id: Any, after: int) -> None:
+    async def _stream(self, job_id: Any, after: int, user: User) -> None:
         try:
-            async for message in follow(job_id, after):
+            async for message in follow(job_id, after, viewer=user):
                 await self.send_json(message)
         except redis.RedisError:  # the log is away for a moment; the browser comes back by itself
             await self.send_json({"type": "unavailable"})  # granian holds a close back until the browser has gone

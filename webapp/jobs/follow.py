@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
 from genworkers.contract.events import FINAL_EVENT_KINDS
+from webapp.accounts.models import User
 from webapp.jobs import eventlog, events
 from webapp.jobs.models import Job
 from webapp.jobs.snapshot import snapshot
@@ -20,12 +21,13 @@ from webapp.jobs.snapshot import snapshot
 HEARTBEAT_S = 3.0
 
 
-async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], None]:
+async def follow(job_id: UUID, after: int, *, viewer: User | None = None) -> AsyncGenerator[dict[str, Any], None]:
     """Messages about a job from `after` on, until its final event.
 
     Args:
         job_id: a job that the caller has been allowed to watch.
         after: the last seq that the watcher has; 0 from the start.
+        viewer: who reads the snapshots; None where nobody does.
 
     Yields:
         {"type": "event", "seq", "event"}: the next event of the log.
@@ -44,7 +46,7 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
         while True:
             found = await eventlog.read(client, job_id, after)
             if found.is_lost:
-                after, state = found.last_seq, await _snapshot(job_id)
+                after, state = found.last_seq, await _snapshot(job_id, viewer)
                 yield {"type": "offset_lost", "seq": after, "snapshot": state}
                 if state["finished_at"]:
                     return
@@ -57,7 +59,7 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
             if is_quiet and not found.events:
                 if found.newest and json.loads(found.newest)["kind"] in FINAL_EVENT_KINDS:
                     return  # the watcher has the whole log
-                state = await _snapshot(job_id)
+                state = await _snapshot(job_id, viewer)
                 if state["finished_at"] and state["last_seq"] <= after:  # ended, and the log never heard of it
                     yield {"type": "offset_lost", "seq": after, "snapshot": state}
                     return
@@ -73,10 +75,10 @@ async def follow(job_id: UUID, after: int) -> AsyncGenerator[dict[str, Any], Non
         await client.aclose()
 
 
-def _read_snapshot(job_id: UUID) -> dict[str, Any]:
-    return snapshot(Job.objects.select_related("workspace").get(id=job_id)).model_dump(mode="json")
+def _read_snapshot(job_id: UUID, viewer: User | None) -> dict[str, Any]:
+    return snapshot(Job.objects.select_related("workspace").get(id=job_id), viewer).model_dump(mode="json")
 
 
-async def _snapshot(job_id: UUID) -> dict[str, Any]:
-    state: dict[str, Any] = await database_sync_to_async(_read_snapshot)(job_id)
+async def _snapshot(job_id: UUID, viewer: User | None) -> dict[str, Any]:
+    state: dict[str, Any] = await database_sync_to_async(_read_snapshot)(job_id, viewer)
     return state

@@ -6,7 +6,7 @@ whose lease ran out, a person cancels. The database decides; the loser learns it
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from genworkers.contract.requests import GENERATION_REQUEST
 from genworkers.contract.text import TextRequest
 from webapp.accounts.models import ApiKey, User
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 from webapp.gallery import services as gallery_services
 from webapp.gallery import uploads
 from webapp.gallery.models import Artifact
@@ -44,7 +44,7 @@ from webapp.workspaces.models import AuditEntry, Workspace
 
 log = structlog.get_logger(__name__)
 
-BLOCKED_MESSAGE = safety_services.BLOCKED_MESSAGE
+UNJUDGED_MESSAGE = f"{safety_services.BLOCKED_MESSAGE} What was written is not kept."
 HELD_MESSAGE = "The result waits for a reviewer of this workspace."
 REJECTED_MESSAGE = (
     "A reviewer decided that this is not shown. The reason is on the job's page, where you can appeal once."
@@ -74,7 +74,8 @@ def submit(
     """Take a checked request in: screen it, write the row, and send it after commit.
 
     Returns:
-        The job, queued; or blocked at once when a rule refuses the prompt.
+        The job, queued; or blocked at once when a rule refuses the prompt, which is then not kept: no net has said
+        yet whether it may be.
 
     Raises:
         AppError: forbidden, net_unknown, style_unknown, adapter_unknown, direction_unknown, net_cannot, input_unknown,
@@ -87,6 +88,10 @@ def submit(
     _check_room(user, request.kind)
     seed = secrets.randbelow(MAX_CHOSEN_SEED) if request.seed is None else request.seed
     verdict = rules.screen(request.typed_text, workspace_id=workspace.id, stage="prompt")
+    is_blocked = verdict.action == Action.BLOCK
+    kept = request.model_copy(update={"seed": seed}).model_dump(mode="json")
+    if is_blocked:
+        kept = _without_words(kept)
     now = timezone.now()
     with transaction.atomic():
         job = Job.objects.create(
@@ -95,17 +100,18 @@ def submit(
             api_key=api_key,
             kind=request.kind,
             is_draft=isinstance(request, ImageRequest) and request.is_draft,
-            request=request.model_copy(update={"seed": seed}).model_dump(mode="json"),
-            prompt=request.prompt,
+            request=kept,
+            prompt=kept["prompt"],
             deadline_at=now + timedelta(seconds=settings.DEADLINE_S),
-            **_blocked_fields(error_code="prompt_blocked") if verdict.action == Action.BLOCK else {},
+            finished_at=now if is_blocked else None,
+            **_blocked_fields(error_code="prompt_blocked", error_message=UNJUDGED_MESSAGE) if is_blocked else {},
         )
         safety_services.record(job.id, [verdict])
-        if job.status == Job.Status.QUEUED:
+        if is_blocked:
+            transaction.on_commit(lambda: _tell(job, Blocked(message=UNJUDGED_MESSAGE)), robust=True)
+        else:
             transaction.on_commit(lambda: _tell(job, Queued()), robust=True)
             dispatch.after_commit(job.kind)
-        else:
-            transaction.on_commit(lambda: _tell(job, Blocked(message=BLOCKED_MESSAGE)), robust=True)
     return job
 
 
@@ -151,38 +157,26 @@ def _check_abilities(request: ImageRequest, net: NetManifest) -> None:
         return
     able = [other.name for other in catalog.nets() if other.kind == "image" and other.abilities.issuperset(lacking)]
     allowed = f"nets that can: {', '.join(able)}" if able else "no net here can"
-    problems = [
-        {
-            "field": "is_draft" if name == "draft" else name,
-            "code": "net_cannot",
-            "message": f"the net {net.name} cannot do this",
-            "value": "",
-            "allowed": allowed,
-        }
-        for name in lacking
-    ]
+    message = f"the net {net.name} cannot do this"
+    fields = ["is_draft" if name == "draft" else name for name in lacking]
+    problems = [problem(field, "net_cannot", message, "", allowed) for field in fields]
     raise AppError("net_cannot", 422, f"The net {net.name!r} cannot do this: {', '.join(lacking)}.", problems=problems)
 
 
 def _unknown(what: str, value: str, known: Sequence[str], *, field: str = "") -> AppError:
     allowed = f"one of {', '.join(known)}" if known else "none is installed"
-    problem = {
-        "field": field or what,
-        "code": f"{what}_unknown",
-        "message": f"there is no such {what}",
-        "value": value,
-        "allowed": allowed,
-    }
-    return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=[problem])
+    problems = [problem(field or what, f"{what}_unknown", f"there is no such {what}", value, allowed)]
+    return AppError(f"{what}_unknown", 422, f"There is no {what} {value!r} here; {allowed}.", problems=problems)
 
 
-def _blocked_fields(*, error_code: str, error_message: str = BLOCKED_MESSAGE) -> dict[str, Any]:
-    return {
-        "status": Job.Status.BLOCKED,
-        "finished_at": timezone.now(),
-        "error_code": error_code,
-        "error_message": error_message,
-    }
+def _blocked_fields(*, error_code: str, error_message: str) -> dict[str, Any]:
+    return {"status": Job.Status.BLOCKED, "error_code": error_code, "error_message": error_message}
+
+
+def _without_words(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored request without what somebody wrote or gave."""
+    bare = {name: request[name] for name in ("kind", "net", "seed", "style") if name in request}
+    return GENERATION_REQUEST.validate_python(bare | {"prompt": REMOVED}).model_dump(mode="json")
 
 
 def claim(job_id: UUID, *, worker: str) -> Claim | None:
@@ -236,21 +230,23 @@ def block(claim: Claim, results: Sequence[ScreenResult]) -> bool:
     Of what must not be kept at all the job's own words go too; the verdicts keep a hash.
 
     Args:
-        results: every verdict that was given; the first that blocks names the reason.
+        results: every verdict that was given; the first that blocks names the reason, unless another says that
+            nothing may be kept.
 
     Returns:
         True if this call ended the job, False if somebody newer holds it or it had ended.
     """
-    refusing = next(result for result in results if result.action == Action.BLOCK)
+    blocking = [result for result in results if result.action == Action.BLOCK]
+    refusing = next((result for result in blocking if not result.may_be_kept), blocking[0])
     message = safety_services.refusal_of(refusing)
     with transaction.atomic():
         changed = Job.objects.filter(id=claim.job.id, fence=claim.fence, status=Job.Status.RUNNING).update(
-            **_blocked_fields(error_code=f"{refusing.stage}_blocked", error_message=message)
+            **_blocked_fields(error_code=f"{refusing.stage}_blocked", error_message=message), finished_at=timezone.now()
         )
         if changed == 0:
             return False
         safety_services.record(claim.job.id, results)
-        if safety_services.must_forget(refusing):
+        if not refusing.may_be_kept:
             _forget(claim.job, refusing)
         dispatch.after_commit(claim.job.kind)
     _tell(claim.job, Blocked(message=message), fence=claim.fence)
@@ -259,8 +255,7 @@ def block(claim: Claim, results: Sequence[ScreenResult]) -> bool:
 
 def _forget(job: Job, refusing: ScreenResult) -> None:
     """Take what somebody wrote out of the job, and out of the answers that the API keeps for a day."""
-    bare = {name: job.request[name] for name in ("kind", "net", "seed", "style") if name in job.request}
-    request = GENERATION_REQUEST.validate_python(bare | {"prompt": REMOVED}).model_dump(mode="json")
+    request = _without_words(job.request)
     Job.objects.filter(id=job.id).update(prompt=REMOVED, request=request)
     for answer in job.idempotencyrecord_set.all():
         answer.body |= {"prompt": REMOVED, "request": request}
@@ -294,7 +289,8 @@ def complete(claim: Claim, drafts: Sequence[gallery_services.ArtifactDraft]) -> 
 def settle_review(job_id: UUID) -> None:
     """End a held job anew once nothing of it is held any more; in the transaction of the decision.
 
-    It has succeeded when any of its results is kept, and is blocked when all were rejected. The caller holds the
+    It has succeeded when any of its results is kept, and is blocked when all were rejected. When its work was done
+    stays as it was. The caller holds the
     workspace's lock, so that two reviewers of two results do not both think that the other's is still held.
     """
     statuses = set(Artifact.objects.filter(job_id=job_id).values_list("status", flat=True))

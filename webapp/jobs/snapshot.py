@@ -10,6 +10,7 @@ from django.urls import reverse
 from pydantic import BaseModel, Field
 
 from genworkers.contract.energy import EnergySource
+from webapp.accounts.models import User
 from webapp.jobs import eventlog, selectors
 from webapp.jobs.models import Job
 from webapp.safety import selectors as safety
@@ -24,11 +25,11 @@ class JobError(BaseModel):
 
 
 class Review(BaseModel):
-    """What a reviewer decided about one result of the job."""
+    """What a reviewer decided about one result of the job: told to whoever asked for it alone."""
 
     artifact: UUID
     status: Literal["released", "rejected"]
-    reason: str = Field(description="why it was rejected, for the person who asked")
+    reason: str = Field(description="what the reviewer wrote about it")
     may_appeal: bool = Field(description="that person may still answer: POST /artifacts/{artifact}/appeal")
     appeal: Literal["none", "open", "upheld", "overturned"]
     answer: str = Field(description="what was said to the appeal")
@@ -71,13 +72,20 @@ class JobSnapshot(BaseModel):
     error: JobError | None
     energy: JobEnergy | None = Field(description="null before a worker has worked on it")
     artifacts: list[UUID]
-    note: str = Field(description="words of support for the person who asked, to be shown to them; mostly empty")
-    reviews: list[Review] = Field(description="what reviewers decided about its held results")
+    note: str = Field(description="words of support to show; mostly empty, and always but for the person who asked")
+    reviews: list[Review] = Field(
+        description="what was decided about its held results; empty but for the person who asked"
+    )
     urls: JobUrls
 
 
-def snapshot(job: Job) -> JobSnapshot:
-    """Read the job's row, queue place and last progress; a log that is away leaves only the progress unknown."""
+def snapshot(job: Job, viewer: User | None) -> JobSnapshot:
+    """Read the job's row, queue place and last progress; a log that is away leaves only the progress unknown.
+
+    Args:
+        viewer: who reads it: the note and the reviews are the author's alone.
+    """
+    is_author = viewer is not None and viewer.id == job.created_by_id
     queue = selectors.queue_state(job)
     try:
         last_seq, progress = eventlog.head(job.id)
@@ -104,8 +112,8 @@ def snapshot(job: Job) -> JobSnapshot:
         if job.energy_source
         else None,
         artifacts=list(job.artifacts.order_by("index").values_list("id", flat=True)),
-        note=safety.note_for(job.id),
-        reviews=[_review(notice) for notice in safety.notices_for(job.id)],
+        note=safety.note_for(job.id) if is_author else "",
+        reviews=[_review(notice) for notice in safety.notices_for(job.id)] if is_author else [],
         urls=JobUrls(
             self=api,
             cancel=f"{api}/cancel",

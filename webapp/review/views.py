@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from genworkers.contract.base import KINDS
 from webapp.accounts.models import User
 from webapp.accounts.signed_in import person, sign_in_required
-from webapp.errors import invalid_fields, not_found
+from webapp.errors import invalid_fields, not_found, problem
 from webapp.gallery import held
 from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact
@@ -88,7 +88,7 @@ def reveal(request: HttpRequest, slug: str, task: Decision.Task, artifact_id: UU
     """The prompt and the result themselves; that this person looked is written down."""
     user, workspace = _reviewer(request, slug)
     artifact = _artifact(user, workspace, artifact_id)
-    held.look(user, artifact)
+    held.look(user, artifact, is_blind=task == Decision.Task.RECHECK)
     context = {"artifact": artifact, "text": gallery.text_of(artifact) if artifact.kind == "text" else None}
     template = "review/_content.html" if request.headers.get("HX-Request") == "true" else "review/content.html"
     response = render(request, template, context | {"task": task, "prompt_bar": None})
@@ -121,9 +121,7 @@ def _outcome(posted: str) -> Decision.Outcome:
     if posted in Decision.Outcome.values:
         return Decision.Outcome(posted)
     allowed = " or ".join(Decision.Outcome.values)
-    message = "say what you decide"
-    problem = {"field": "outcome", "code": "value_error", "message": message, "value": posted[:50], "allowed": allowed}
-    raise invalid_fields([problem])
+    raise invalid_fields([problem("outcome", "value_error", "say what you decide", posted, allowed)])
 
 
 @sign_in_required

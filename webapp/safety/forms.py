@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genworkers.contract.safety import Category
-from webapp.errors import AppError, echo, invalid_fields
+from webapp.errors import AppError, invalid_fields, problem
 from webapp.safety.policy import (
     CATEGORIES_OF_STAGE,
     CATEGORY_WORDS,
@@ -74,13 +74,17 @@ def stages_of(policy: Policy) -> list[Stage]:
     return _stages(values, {})
 
 
+def problems_of(error: AppError) -> dict[str, str]:
+    """What is wrong with each field, and what is allowed."""
+    return {
+        one["field"]: one["message"] + (f" (allowed: {one['allowed']})" if one["allowed"] else "")
+        for one in error.problems
+    }
+
+
 def typed_stages(posted: Mapping[str, str], error: AppError) -> list[Stage]:
     """The form as it was typed, with what is wrong beside each number."""
-    problems = {
-        problem["field"]: problem["message"] + (f" (allowed: {problem['allowed']})" if problem["allowed"] else "")
-        for problem in error.problems
-    }
-    return _stages(posted, problems)
+    return _stages(posted, problems_of(error))
 
 
 def _stages(values: Mapping[str, str], problems: Mapping[str, str]) -> list[Stage]:
@@ -121,16 +125,8 @@ def parse(posted: Mapping[str, str]) -> Policy:
                 try:
                     numbers[name] = _number(posted.get(field, ""))
                 except ValueError as error:
-                    value, allowed = echo(posted[field]), "0 to 1, or empty for never"
-                    problems.append(
-                        {
-                            "field": field,
-                            "code": "value_error",
-                            "message": str(error),
-                            "value": value,
-                            "allowed": allowed,
-                        }
-                    )
+                    allowed = "0 to 1, or empty for never"
+                    problems.append(problem(field, "value_error", str(error), posted[field], allowed))
             stages[stage][category] = numbers
     if problems:
         raise invalid_fields(problems)

@@ -19,7 +19,7 @@ from genworkers.contract.safety import (
     Screening,
     TextCategory,
 )
-from webapp.errors import echo, invalid_fields
+from webapp.errors import invalid_fields, problem
 from webapp.safety.models import Action
 from webapp.safety.rules import SEVERITY, ScreenResult, Stage
 
@@ -161,6 +161,7 @@ def judge(screening: Screening, stage: Stage, policy: Policy, *, number: int) ->
         matched=list(fired),
         scores={str(category): score for category, score in screening.scores.items()},
         policy_number=number,
+        may_be_kept=actions.get(ZERO_TOLERANCE) != Action.BLOCK,
     )
 
 
@@ -176,8 +177,9 @@ def in_force(stored: Mapping[str, Any]) -> Policy:
         stages[stage] = DEFAULT.model_dump()[stage] | kept
         own = stages[stage].get(ZERO_TOLERANCE)
         if own is not None:
-            floor = _floor(stage)
-            stages[stage][ZERO_TOLERANCE] = own | {"block_at": min(floor, own["block_at"] or floor), "review_at": None}
+            floor, block_at = _floor(stage), own["block_at"]
+            block_at = floor if block_at is None else min(floor, block_at)
+            stages[stage][ZERO_TOLERANCE] = own | {"block_at": block_at, "review_at": None}
     return Policy.model_validate(stages)
 
 
@@ -216,9 +218,7 @@ def _problems(policy: Policy) -> Iterator[dict[str, Any]]:
             field = f"thresholds.{stage}.{category}"
             own = policy.of(stage).get(category)
             if own is None:
-                yield _problem(
-                    field, "missing", "this is needed: a policy names every category", "", "three thresholds"
-                )
+                yield problem(field, "missing", "this is needed: a policy names every category", "", "three thresholds")
                 continue
             yield from _out_of_order(field, own)
             if category == ZERO_TOLERANCE:
@@ -232,29 +232,25 @@ def _out_of_order(field: str, own: Thresholds) -> Iterator[dict[str, Any]]:
     for (lower, low), (upper, high) in itertools.pairwise(given):
         if low > high:
             message = f"{upper} lies below {lower}: the severer the action, the higher its threshold"
-            yield _problem(f"{field}.{upper}", "threshold_out_of_order", message, high, f"{low:g} to 1")
+            yield problem(f"{field}.{upper}", "threshold_out_of_order", message, high, f"{low:g} to 1")
 
 
 def _loosened(field: str, own: Thresholds, floor: float) -> Iterator[dict[str, Any]]:
     if own.block_at is None or own.block_at > floor:
         message = "this may be tightened, but not loosened"
-        yield _problem(f"{field}.block_at", "threshold_too_loose", message, own.block_at, f"0 to {floor:g}")
+        yield problem(f"{field}.block_at", "threshold_too_loose", message, own.block_at, f"0 to {floor:g}")
     if own.review_at is not None:
         message = "nothing of this is kept, so nobody reviews it; lower block_at instead"
-        yield _problem(f"{field}.review_at", "threshold_not_allowed", message, own.review_at, "null")
+        yield problem(f"{field}.review_at", "threshold_not_allowed", message, own.review_at, "null")
 
 
 def _walled(field: str, own: Thresholds, stage: Stage) -> Iterator[dict[str, Any]]:
     if own.block_at is not None:
         message = "whoever writes of it is not shut out: hold it for review instead"
-        yield _problem(f"{field}.block_at", "threshold_not_allowed", message, own.block_at, "null")
+        yield problem(f"{field}.block_at", "threshold_not_allowed", message, own.block_at, "null")
     if stage == "prompt" and own.flag_at is None:
         message = "from here on the person sees a supportive note, so it is needed"
-        yield _problem(f"{field}.flag_at", "threshold_too_loose", message, own.flag_at, "0 to 1")
-
-
-def _problem(field: str, code: str, message: str, value: object, allowed: str) -> dict[str, Any]:
-    return {"field": field, "code": code, "message": message, "value": echo(value), "allowed": allowed}
+        yield problem(f"{field}.flag_at", "threshold_too_loose", message, own.flag_at, "0 to 1")
 
 
 def in_words(categories: list[str]) -> str:

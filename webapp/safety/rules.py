@@ -33,6 +33,7 @@ class ScreenResult:
     `matched` holds the workspace's terms as they were entered, or for a net the categories that fired, severest first;
     a net also has its `scores`, 0..1, and the number of the policy that weighed them. `content_sha256` is of what was
     judged, before anything was marked or signed, so that the same content is known again; empty where nobody asks.
+    `may_be_kept` is False where what blocks is of a kind of which nothing may stay.
     """
 
     action: str
@@ -43,6 +44,7 @@ class ScreenResult:
     scores: dict[str, float] = field(default_factory=dict)
     policy_number: int | None = None
     content_sha256: str = ""
+    may_be_kept: bool = True
 
 
 def severest(results: Iterable[ScreenResult]) -> str:

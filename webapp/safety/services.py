@@ -7,7 +7,7 @@ from django.db import transaction
 
 from genworkers.contract.base import without_controls
 from webapp.accounts.models import User
-from webapp.errors import AppError, echo, invalid_fields
+from webapp.errors import AppError, invalid_fields, problem
 from webapp.safety import policy as policies
 from webapp.safety import rules, selectors
 from webapp.safety.models import Action, BlockedTerm, PolicyVersion, Verdict
@@ -52,19 +52,15 @@ def refusal_of(result: rules.ScreenResult) -> str:
     """What the person is told whose job this verdict ends: a net's category by its name, a term by none."""
     if result.policy_number is None:
         return BLOCKED_MESSAGE
-    what, why = policies.STAGE_WORDS[result.stage], policies.in_words(result.matched[:1])
-    if must_forget(result):
+    what = policies.STAGE_WORDS[result.stage]
+    if not result.may_be_kept:
+        why = policies.CATEGORY_WORDS[policies.ZERO_TOLERANCE]
         return (
             f"Refused: {what} was taken for {why}. Nothing of it was kept but a hash. "
             "If that is wrong, give this job's id to an owner of the workspace."
         )
+    why = policies.in_words(result.matched[:1])
     return f"The policy of this workspace refuses {what}: {why}. Change it, or ask an owner about the policy."
-
-
-def must_forget(result: rules.ScreenResult) -> bool:
-    """Whether this verdict demands that nothing of the content stays."""
-    is_net = result.policy_number is not None
-    return is_net and result.action == Action.BLOCK and policies.ZERO_TOLERANCE in result.matched
 
 
 def change_policy(user: User, workspace: Workspace, policy: Policy, *, based_on: int, note: str = "") -> PolicyInForce:
@@ -111,14 +107,8 @@ def change_policy(user: User, workspace: Workspace, policy: Policy, *, based_on:
 def _changed_meanwhile(now: PolicyInForce, based_on: int) -> AppError:
     who = "" if now.version is None else f" {now.version.created_by.username} made version {now.number}."
     message = f"The policy is not the one that you changed any more.{who} Read it again, then make your change."
-    problem = {
-        "field": "based_on",
-        "code": "policy_changed",
-        "message": "another version is in force",
-        "value": str(based_on),
-        "allowed": str(now.number),
-    }
-    return AppError("policy_changed", 409, message, problems=[problem])
+    wrong = problem("based_on", "policy_changed", "another version is in force", based_on, str(now.number))
+    return AppError("policy_changed", 409, message, problems=[wrong])
 
 
 def checked_words(field: str, text: str, *, least: int, most: int) -> str:
@@ -128,27 +118,24 @@ def checked_words(field: str, text: str, *, least: int, most: int) -> str:
         AppError: invalid_request, when it is too short, too long, or has control characters or unpaired surrogates.
     """
     text = text.replace("\r\n", "\n").strip()
-    problem = ""
+    wrong = ""
     try:
         without_controls(text).encode()
     except UnicodeEncodeError:
-        problem = "it holds half of a character (an unpaired surrogate)"
+        wrong = "it holds half of a character (an unpaired surrogate)"
     except ValueError as error:
-        problem = str(error)
+        wrong = str(error)
     if len(text) < least:
-        problem = "write at least a word, for the person who made it" if field == "reason" else "write at least a word"
+        wrong = "write at least a word, for the person who made it" if field == "reason" else "write at least a word"
     elif len(text) > most:
-        problem = f"shorten it: it has {len(text)} characters"
-    if problem:
-        allowed = f"{least} to {most} characters"
-        entry = {"field": field, "code": "value_error", "message": problem, "value": echo(text), "allowed": allowed}
-        raise invalid_fields([entry])
+        wrong = f"shorten it: it has {len(text)} characters"
+    if wrong:
+        raise _invalid(field, text, wrong, f"{least} to {most} characters")
     return text
 
 
 def _invalid(field: str, value: str, message: str, allowed: str) -> AppError:
-    problem = {"field": field, "code": "value_error", "message": message, "value": value, "allowed": allowed}
-    return AppError("invalid_request", 422, f"{field}: {message}", problems=[problem])
+    return invalid_fields([problem(field, "value_error", message, value, allowed)])
 
 
 def set_term(workspace_id: UUID, term: str, action: str, *, actor: User | None = None) -> BlockedTerm:
@@ -161,12 +148,11 @@ def set_term(workspace_id: UUID, term: str, action: str, *, actor: User | None =
         AppError: invalid_request, when the term is empty, too long or not printable, or the action is another one.
     """
     term = " ".join(term.split())
-    shown = term.encode("utf-8", "backslashreplace").decode()
     if action not in TERM_ACTIONS:
         raise _invalid("action", action, "choose what happens on a match", " or ".join(TERM_ACTIONS))
     if len(term) > MAX_TERM_CHARS:
-        raise _invalid("term", f"{shown[:100]}...", "shorten the term", f"at most {MAX_TERM_CHARS} characters")
-    if not rules.keys_of(term) or shown != term or not term.isprintable():
+        raise _invalid("term", term, "shorten the term", f"at most {MAX_TERM_CHARS} characters")
+    if not rules.keys_of(term) or not term.isprintable():
         raise _invalid("term", ascii(term), "write a word or phrase of visible characters", "1 to 200 characters")
     with transaction.atomic():
         row, _ = BlockedTerm.objects.update_or_create(workspace_id=workspace_id, term=term, defaults={"action": action})

@@ -33,6 +33,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     except AppError as error:
         typed = {name: str(value) for name, value in request.POST.items()}
         shown = {"stages": forms.typed_stages(typed, error), "note": typed.get("note", ""), "error": error}
+        shown["note_problem"] = forms.problems_of(error).get("note", "")
         return _page(request, workspace, shown, status=error.http_status)
 
 

@@ -13,6 +13,7 @@ from webapp.accounts.models import User
 from webapp.catalog import selectors as catalog
 from webapp.errors import AppError
 from webapp.jobs import selectors as jobs
+from webapp.jobs import services as jobs_services
 from webapp.studio import parameters, start_picture
 from webapp.studio.parameters import FieldError, Parameter
 from webapp.studio.start_picture import Start
@@ -104,6 +105,8 @@ def restored(user: User, workspace: Workspace, recalled: Mapping[str, Any]) -> P
         if each == kind:
             fields = parameters.schema_of(each) | parameters.hidden_schema_of(each)
             values |= {name: str(recalled[name]) for name in fields if name in recalled}
+        if values.get("prompt") == jobs_services.REMOVED:
+            del values["prompt"]
         start = start_picture.still_there(values, workspace)
         forms.append(_form(each, values, {}, start))
     return PromptBar(may_generate(user, workspace.id), kind, forms, opens_editor="editor" in recalled)

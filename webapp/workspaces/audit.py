@@ -7,8 +7,9 @@ that its newest rows are missing, or that somebody with the database wrote all o
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -50,7 +51,11 @@ def append(
         actor: who; None is the studio itself or an operator at the command line.
         subject: what it was done to, such as `artifact ID`.
         details: what JSON can hold, without NUL.
+
+    Raises:
+        ValueError: the details hold what PostgreSQL would not: NaN, an infinity, NUL, or half of a character.
     """
+    details = _as_kept(details or {})
     with transaction.atomic():
         lock(workspace_id)
         last = AuditEntry.objects.filter(workspace_id=workspace_id).order_by("-number").first()
@@ -62,13 +67,28 @@ def append(
             actor_name="" if actor is None else actor.username,
             act=act,
             subject=subject,
-            details=details or {},
+            details=details,
             previous_hash=NO_HASH if last is None else last.hash,
         )
         entry.hash = hash_of(entry)
         entry.save(force_insert=True)
     log.info("audit_entry", workspace=str(workspace_id), number=entry.number, act=str(entry.act), hash=entry.hash)
     return entry
+
+
+def _as_kept(details: dict[str, Any]) -> dict[str, Any]:
+    """The details as PostgreSQL gives them back, so that they have the same hash there: see `_as_jsonb`."""
+    text = json.dumps(details, allow_nan=False)
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise ValueError("the audit log cannot hold NUL")
+    kept: dict[str, Any] = json.loads(text, parse_float=_as_jsonb)
+    return kept
+
+
+def _as_jsonb(number: str) -> int | float:
+    """A number with a point or an exponent as jsonb keeps it: written out in full, and zero without a sign."""
+    written = f"{Decimal(number) + 0:f}"
+    return float(written) if "." in written else int(written)
 
 
 def lock(workspace_id: UUID) -> Workspace:
@@ -97,9 +117,9 @@ def hash_of(entry: AuditEntry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def lines_of(workspace_id: UUID) -> Iterator[str]:
+async def lines_of(workspace_id: UUID) -> AsyncIterator[str]:
     """The whole log as JSON lines, oldest first, each record with its hash."""
-    for entry in AuditEntry.objects.filter(workspace_id=workspace_id).order_by("number").iterator():
+    async for entry in AuditEntry.objects.filter(workspace_id=workspace_id).order_by("number").aiterator():
         yield json.dumps(record_of(entry) | {"hash": entry.hash}, ensure_ascii=False) + "\n"
 
 
@@ -107,11 +127,12 @@ def verify(workspace_id: UUID, *, expected: tuple[int, str] | None = None) -> Ch
     """Compute the whole chain anew.
 
     Args:
-        expected: number and hash of a head that was noted before; the chain must still hold it.
+        expected: number and hash of a head that was noted before, (0, NO_HASH) of an empty log; the chain must still
+            hold it.
     """
     previous: AuditEntry | None = None
     clock_back: list[int] = []
-    is_found = expected is None
+    is_found = expected in (None, (0, NO_HASH))
     for entry in AuditEntry.objects.filter(workspace_id=workspace_id).order_by("number").iterator():
         problem = _problem(entry, previous)
         if not problem and expected is not None and entry.number == expected[0]:

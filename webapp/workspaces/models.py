@@ -44,7 +44,7 @@ class AuditEntry(AppendOnly):
     """One act in a workspace, chained by its hash to the one before. Written by `audit.append` alone."""
 
     class Act(models.TextChoices):
-        LOOKED = "looked", "looked at a result that is not released"
+        LOOKED = "looked", "looked at a result as a reviewer"
         RELEASED = "released", "released a held result"
         REJECTED = "rejected", "rejected a held result"
         APPEALED = "appealed", "appealed"
@@ -74,3 +74,8 @@ class AuditEntry(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.number} {self.act} {self.subject}"
+
+    @property
+    def words(self) -> str:
+        """What somebody wrote: the reason, the appeal, the note, or the term."""
+        return next((self.details[name] for name in ("reason", "words", "note", "term") if self.details.get(name)), "")

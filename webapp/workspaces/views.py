@@ -1,7 +1,7 @@
 """The audit log as a page and as a download, for owners."""
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -38,9 +38,9 @@ def _owned(request: HttpRequest, slug: str) -> Workspace:
 
 @sign_in_required
 @require_safe
-def audit_download(request: HttpRequest, slug: str) -> HttpResponse:
+def audit_download(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The whole log as JSON lines, oldest first, with every hash: enough to compute the chain elsewhere."""
     workspace = _owned(request, slug)
     name = f"{workspace.slug}-audit-{timezone.now():%Y-%m-%d}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return HttpResponse(audit.lines_of(workspace.id), content_type="application/jsonl", headers=headers)
+    return StreamingHttpResponse(audit.lines_of(workspace.id), content_type="application/jsonl", headers=headers)

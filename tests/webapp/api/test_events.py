@@ -14,10 +14,11 @@ from django.db import connection, connections
 from django.test import Client
 
 from genworkers.contract.events import JobEvent, Queued, Succeeded, TextPiece
-from tests.factories import JobFactory, MembershipFactory
+from tests.factories import JobFactory, MembershipFactory, VerdictFactory
 from tests.webapp.api.callers import AsyncCaller
 from webapp.jobs import eventlog, events, services
 from webapp.jobs.models import Job
+from webapp.safety.policy import SUPPORT_NOTE
 from webapp.workspaces.models import Membership
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +121,17 @@ async def test_a_lost_log_is_replaced_by_the_snapshot(api: AsyncCaller, owner: M
     (message,) = await follow(api, job, "?after=7")
     assert (message["event"], message["data"]["status"]) == ("offset_lost", "succeeded")
     assert message["data"]["id"] == str(job.id)
+
+
+async def test_the_note_in_a_snapshot_is_for_who_asked(api: AsyncCaller, job: Job, owner: Membership) -> None:
+    fields = {"artifact": None, "job": job, "stage": "prompt", "matched": ["self-harm"], "policy_number": 0}
+    await sync_to_async(VerdictFactory.create)(**fields)
+    await sync_to_async(services.cancel)(job)
+    colleague = await sync_to_async(MembershipFactory.create)(workspace=owner.workspace, role="viewer")
+    (other,) = await follow(await sync_to_async(AsyncCaller)(colleague), job, "?after=7")
+    (own,) = await follow(api, job, "?after=7")
+    assert (other["event"], other["data"]["note"]) == ("offset_lost", "")
+    assert (own["event"], own["data"]["note"]) == ("offset_lost", SUPPORT_NOTE)
 
 
 async def test_a_listener_who_has_seen_the_end_is_sent_away(api: AsyncCaller, owner: Membership) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.factories import MembershipFactory
+from tests.factories import JobFactory, MembershipFactory, VerdictFactory
 from tests.steady_policy import STEADY
 from tests.webapp.api.callers import keyed, signed_in
 from tests.webapp.review.held_results import hold, net_said, rule_said
@@ -82,6 +82,16 @@ def test_a_release_puts_it_into_the_gallery_and_a_second_decision_is_told_who_wa
     late = post(keyed(other), f"/reviews/{held.id}", {"task": "held", "outcome": "rejected", "reason": "No."})
     assert (late.status_code, late.json()["code"]) == (409, "already_decided")
     assert owner.user.username in late.json()["detail"]
+
+
+def test_a_session_decides_in_its_second_workspace_where_the_list_says(owner: Membership, author: Membership) -> None:
+    second = MembershipFactory.create(user=owner.user)
+    held = hold(second.workspace, MembershipFactory.create(workspace=second.workspace, role="editor").user)
+    client = signed_in(owner)
+    (item,) = client.get(f"/api/v1/reviews?workspace={second.workspace.slug}").json()["items"]
+    address = item["decide"].partition("/api/v1")[2]
+    assert post(client, address, {"task": "held", "outcome": "released"}).status_code == 200
+    assert Artifact.objects.get(id=held.id).status == "kept"
 
 
 def test_the_whole_way_of_an_appeal(owner: Membership, author: Membership) -> None:
@@ -222,3 +232,22 @@ def test_the_note_of_support_is_in_the_job(owner: Membership, author: Membership
     assert keyed(author).get(f"/api/v1/jobs/{held.job_id}").json()["note"] == SUPPORT_NOTE
     other = hold(owner.workspace, author.user)
     assert keyed(author).get(f"/api/v1/jobs/{other.job_id}").json()["note"] == ""
+
+
+def test_a_colleague_reads_neither_the_note_nor_what_reviewers_wrote(owner: Membership, author: Membership) -> None:
+    held = hold(owner.workspace, author.user, net_said("self-harm", 0.85, stage="prompt"), net_said("violence", 0.93))
+    post(keyed(owner), f"/reviews/{held.id}", {"task": "held", "outcome": "rejected", "reason": "Too grim."})
+    viewer = MembershipFactory.create(workspace=owner.workspace, role="viewer")
+    for colleague in (keyed(owner), keyed(viewer), signed_in(viewer)):
+        job = colleague.get(f"/api/v1/jobs/{held.job_id}").json()
+        assert (job["status"], job["note"], job["reviews"]) == ("blocked", "", [])
+    own = keyed(author).get(f"/api/v1/jobs/{held.job_id}").json()
+    assert (own["note"], own["reviews"][0]["reason"]) == (SUPPORT_NOTE, "Too grim.")
+
+
+def test_who_cancels_a_colleagues_job_does_not_read_the_note(owner: Membership, author: Membership) -> None:
+    job = JobFactory.create(workspace=owner.workspace, created_by=author.user)
+    VerdictFactory.create(artifact=None, job=job, stage="prompt", matched=["self-harm"], policy_number=0)
+    assert keyed(author).get(f"/api/v1/jobs/{job.id}").json()["note"] == SUPPORT_NOTE
+    answer = post(keyed(owner), f"/jobs/{job.id}/cancel", {})
+    assert (answer.status_code, answer.json()["note"]) == (202, "")

@@ -13,11 +13,12 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 
 from genworkers.contract.events import Held, JobEvent, Queued, Succeeded, TextPiece
-from tests.factories import JobFactory, MembershipFactory
+from tests.factories import JobFactory, MembershipFactory, VerdictFactory
 from webapp.accounts.models import User
 from webapp.asgi import application
 from webapp.jobs import eventlog, events, follow, services
 from webapp.jobs.models import Job
+from webapp.safety.policy import SUPPORT_NOTE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -192,6 +193,17 @@ async def test_a_member_reads_the_job_through_the_socket_to_its_end() -> None:
         message = await browser.read()
     assert message == {"type": "event", "seq": 3, "event": {"kind": "cancelled"}}
     assert await browser.close_code() == 1000
+
+
+async def test_the_socket_shows_the_note_to_who_asked_alone() -> None:
+    author = await sync_to_async(MembershipFactory.create)()
+    colleague = await sync_to_async(MembershipFactory.create)(workspace=author.workspace, role="viewer")
+    job = await new_job(workspace=author.workspace, created_by=author.user, status=Job.Status.CANCELLED)
+    fields = {"artifact": None, "job": job, "stage": "prompt", "matched": ["self-harm"], "policy_number": 0}
+    await sync_to_async(VerdictFactory.create)(**fields)
+    for user, note in ((author.user, SUPPORT_NOTE), (colleague.user, "")):
+        message = await (await socket(job.id, user, "after=9")).read()
+        assert (message["type"], message["snapshot"]["note"]) == ("offset_lost", note)
 
 
 @pytest.mark.parametrize("whose", ["unknown", "foreign"])

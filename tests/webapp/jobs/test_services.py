@@ -88,11 +88,14 @@ class TestSubmit:
             submit(MembershipFactory.create(), adapter="poet")
         assert (caught.value.code, caught.value.problems[0]["field"]) == ("adapter_unknown", "adapter")
 
-    def test_a_blocked_prompt_is_recorded_and_never_sent(self, redis_client: Any) -> None:
+    def test_a_blocked_prompt_is_recorded_without_its_words_and_never_sent(self, redis_client: Any) -> None:
         member = MembershipFactory.create()
         BlockedTermFactory.create(workspace=member.workspace, term="boat")
-        job = submit(member)
+        job = submit(member, stop=["the boat sinks"])
         assert (job.status, job.error_code) == (Job.Status.BLOCKED, "prompt_blocked")
+        assert "What was written is not kept." in job.error_message
+        assert (job.prompt, job.parsed_request.prompt) == (services.REMOVED, services.REMOVED)
+        assert "boat" not in str(Job.objects.values().get())
         assert Verdict.objects.get(job=job).action == "block"
         assert redis_client.llen("text") == 0
         assert kinds_in_log(job, redis_client) == ["blocked"]

@@ -14,8 +14,9 @@ from genworkers.contract.base import KINDS, MAX_SEED, Kind
 from genworkers.contract.image import ImageRequest
 from genworkers.contract.requests import API_ONLY_FIELDS
 from genworkers.contract.text import TextRequest
-from tests.factories import ApiKeyFactory, JobFactory, MembershipFactory
+from tests.factories import ApiKeyFactory, BlockedTermFactory, JobFactory, MembershipFactory
 from webapp.jobs.models import Job
+from webapp.jobs.services import REMOVED
 from webapp.studio import parameters
 from webapp.workspaces.models import Membership
 
@@ -235,3 +236,18 @@ def test_a_form_without_its_token_is_refused(membership: Membership) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(membership.user)
     assert client.post(page_of(membership), {"kind": "text", "prompt": "a boat"}).status_code == 403
+
+
+def test_a_prompt_that_a_term_refuses_stays_in_the_bar_and_nowhere_else(ada: Client, membership: Membership) -> None:
+    BlockedTermFactory.create(workspace=membership.workspace, term="troll")
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page_of(membership)}"}
+    posted = {"kind": "text", "prompt": "a troll at sea"}
+    answer = ada.post(page_of(membership), posted, headers=headers).content.decode()
+    assert "What was written is not kept." in answer
+    assert prompt_of(answer) == "a troll at sea"
+    job = Job.objects.get()
+    for address in (page_of(membership), f"{page_of(membership)}?job={job.id}"):
+        html = ada.get(address).content.decode()
+        assert prompt_of(html) == ""
+        assert "a troll at sea" not in html
+    assert job.prompt == REMOVED

@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.http import StreamingHttpResponse
 from django.test import Client
 
 from tests.factories import JobFactory, MembershipFactory, VerdictFactory
@@ -13,8 +15,10 @@ from webapp.gallery.models import Artifact
 from webapp.jobs.models import Job
 from webapp.review import services
 from webapp.safety import agreement
+from webapp.safety import services as safety
 from webapp.safety.models import Decision, PolicyVersion
 from webapp.safety.policy import SUPPORT_NOTE
+from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry, Membership
 
 pytestmark = pytest.mark.usefixtures("steady_policy")
@@ -43,6 +47,10 @@ def client_of(member: Membership) -> Client:
 def text_of(client: Client, address: str) -> str:
     html = client.get(address).content.decode()
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+async def whole(response: StreamingHttpResponse) -> bytes:
+    return b"".join([part async for part in response])
 
 
 def reject(reviewer: Membership, artifact: Artifact, reason: str = "Too grim.") -> None:
@@ -158,6 +166,23 @@ def test_a_re_check_shows_nothing_of_the_first_decision(
     assert "1 re-check: too few for a number" in text_of(ada, REVIEW)
 
 
+def test_a_look_at_a_re_check_is_written_down_however_it_was_decided(
+    ada: Client, bea: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement, "is_sampled", lambda workspace, number, key: True)
+    held = hold(bea.workspace, bea.user)
+    cy = MembershipFactory.create(workspace=bea.workspace, role="reviewer", user__username="Cy")
+    services.decide(
+        cy.user, bea.workspace, held.id,
+        task=Decision.Task.HELD, outcome=Decision.Outcome.RELEASED, reason="",
+    )  # fmt: skip
+    assert "That you looked is written into the audit log." in text_of(ada, f"{REVIEW}recheck/{held.id}/")
+    revealed = ada.post(f"{REVIEW}recheck/{held.id}/reveal/").content.decode()
+    assert "not released" not in revealed
+    looked = AuditEntry.objects.get(act="looked")
+    assert (looked.actor_name, looked.subject) == ("Ada", f"artifact {held.id}")
+
+
 def test_held_work_is_not_shown_on_the_page_of_its_job(ada: Client, membership: Membership) -> None:
     held = hold(membership.workspace, membership.user)
     page = ada.get(f"/jobs/{held.job_id}/").content.decode().partition("<main")[2]
@@ -221,6 +246,20 @@ def test_a_wrong_threshold_is_said_beside_it_and_what_was_typed_stays(
     assert not PolicyVersion.objects.exists()
 
 
+def test_what_is_wrong_with_the_note_is_said_beside_it(ada: Client, membership: Membership) -> None:
+    page = ada.post(POLICY, form_of(ada) | {"note": "x" * 501})
+    assert page.status_code == 422
+    assert '<p class="field__error" id="p-note">Shorten it: it has 501 characters' in page.content.decode()
+    assert not PolicyVersion.objects.exists()
+
+
+def test_minus_zero_is_zero(ada: Client, membership: Membership) -> None:
+    ada.post(POLICY, form_of(ada) | {"thresholds.prompt.hate.flag_at": "-0"})
+    assert str(PolicyVersion.objects.get().thresholds["prompt"]["hate"]["flag_at"]) == "0.0"
+    assert 'name="thresholds.prompt.hate.flag_at" value="0"' in ada.get(POLICY).content.decode()
+    assert audit.verify(membership.workspace_id).broken_at is None
+
+
 def test_two_owners_at_once_do_not_undo_each_other_unseen(ada: Client, membership: Membership) -> None:
     form = form_of(ada)
     other = client_of(MembershipFactory.create(workspace=membership.workspace, user__username="Ole"))
@@ -242,20 +281,42 @@ def test_an_owner_reads_checks_and_takes_the_audit_log_away(
     shown = text_of(ada, f"{AUDIT}?check=1")
     assert "Rejected a held result: “Too grim.”" in shown
     assert "Unbroken: 1 entry." in shown
-    response = ada.get(f"{AUDIT}download")
+    response: Any = ada.get(f"{AUDIT}download")
+    assert response.streaming
     assert "mosaics-audit-" in response["Content-Disposition"]
-    (line,) = response.content.decode().splitlines()
+    (line,) = async_to_sync(whole)(response).decode().splitlines()
     record: dict[str, Any] = json.loads(line)
     assert (record["act"], record["actor_name"], record["hash"]) == ("rejected", "Ada", AuditEntry.objects.get().hash)
+
+
+def test_the_audit_log_says_what_was_written_and_leads_to_it(
+    ada: Client, membership: Membership, bea: Membership
+) -> None:
+    term = safety.set_term(bea.workspace.id, "troll", "block", actor=membership.user)
+    ada.post(POLICY, form_of(ada) | {"thresholds.prompt.hate.block_at": "0.9", "note": "After the talk"})
+    held = hold(bea.workspace, bea.user)
+    reject(membership, held)
+    services.appeal(bea.user, held.id, "It is a fable.")
+    audit.append(bea.workspace.id, AuditEntry.Act.LOOKED, actor=None, subject="artifact nowhere")
+    shown = text_of(ada, AUDIT)
+    for words in (
+        f"Put a term on the list: “troll” (block) term {term.id}",
+        "Changed the policy: “After the talk” policy 1",
+        f"Appealed: “It is a fable.” artifact {held.id}",
+    ):
+        assert words in shown
+    html = ada.get(AUDIT).content.decode()
+    assert f'<a href="/artifacts/{held.id}/">artifact {held.id}</a>' in html
+    assert f'<a href="{POLICY}">policy 1</a>' in html
 
 
 def test_a_job_whose_result_was_released_shows_it(bea: Membership, membership: Membership) -> None:
     held = hold(bea.workspace, bea.user)
     services.decide(
         membership.user, bea.workspace, held.id,
-        task=Decision.Task.HELD, outcome=Decision.Outcome.RELEASED, reason="",
+        task=Decision.Task.HELD, outcome=Decision.Outcome.RELEASED, reason="It is a fable.",
     )  # fmt: skip
     shown = text_of(client_of(bea), f"/jobs/{held.job_id}/")
-    assert "A reviewer released this." in shown
+    assert "A reviewer released this. “It is a fable.” It is in the gallery." in shown
     assert "brave little boat" in shown
     assert Job.objects.get().status == "succeeded"

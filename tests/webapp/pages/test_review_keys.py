@@ -99,12 +99,24 @@ def test_a_reviewer_needs_no_mouse(page: Page, held: list[Artifact]) -> None:
     assert [entry.act for entry in AuditEntry.objects.all()] == ["looked", "released", "released"]
 
 
-def test_the_last_one_is_sent_at_once_and_the_queue_is_empty(page: Page, held: list[Artifact]) -> None:
+def test_the_last_one_can_be_taken_back_too_and_then_the_queue_is_empty(page: Page, held: list[Artifact]) -> None:
     page.goto(f"{REVIEW}?kind=image")
     expect(page.locator("[data-row]")).to_have_count(1)
-    page.keyboard.press("a")
-    until(page, lambda: status(held[1]) == "kept")
+    page.locator("#reason").fill("Too grim.")
+    page.locator("#item-title").focus()
+    page.keyboard.press("x")
+    expect(page.locator("#undo")).to_contain_text("Rejected: nudity")
+    expect(page.locator("[data-item]")).to_have_count(0)
+    page.keyboard.press("a")  # there is nothing to decide any more
+    page.keyboard.press("u")
+    expect(page.locator("#item-title")).to_have_text("Nudity")
+    assert status(held[1]) == "held"
+    page.locator("#reason").fill("Too grim.")
+    page.locator("#item-title").focus()
+    page.keyboard.press("x")
+    until(page, lambda: status(held[1]) == "rejected")
     expect(page.locator("#review")).to_contain_text("Nothing waits for you here")
+    expect(page.locator("#undo")).to_be_hidden()
 
 
 def test_who_comes_second_is_told_who_decided(page: Page, held: list[Artifact], membership: Membership) -> None:

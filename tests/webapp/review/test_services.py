@@ -1,16 +1,19 @@
 """Decisions, appeals and re-checks: who may, who was faster, and what comes of it."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from tests.factories import ArtifactFactory, JobFactory, MembershipFactory
 from webapp.accounts.models import User
 from webapp.errors import AppError
 from webapp.gallery import selectors as gallery
 from webapp.gallery.models import Artifact
+from webapp.jobs import selectors as jobs
 from webapp.jobs.models import Job
 from webapp.jobs.stage import stage_of
 from webapp.review import selectors, services
@@ -175,6 +178,20 @@ def test_an_appeal_goes_to_another_reviewer_who_may_overturn(team: Team) -> None
     assert acts(team.workspace) == ["rejected", "appealed", "overturned"]
     numbers = selectors.numbers_of(team.owner, team.workspace)
     assert (numbers.num_rejected, numbers.num_appeals_decided, numbers.overturned_frac) == (1, 1, 1.0)
+
+
+def test_days_of_review_are_no_work(team: Team) -> None:
+    artifact = team.held()
+    began = timezone.now() - timedelta(days=2)
+    done = began + timedelta(seconds=4)
+    Job.objects.filter(id=artifact.job_id).update(started_at=began, finished_at=done)
+    team.decide(team.reviewer, artifact, "rejected")
+    assert Job.objects.get(id=artifact.job_id).finished_at == done
+    services.appeal(team.author, artifact.id, "It is a fable.")
+    team.decide(team.owner, artifact, "released", task="appeal")
+    assert Job.objects.get(id=artifact.job_id).finished_at == done
+    waiting = JobFactory.create(workspace=team.workspace)
+    assert jobs.queue_state(waiting).eta_s == pytest.approx(4.0)
 
 
 def test_an_upheld_appeal_is_the_last_word(team: Team) -> None:

@@ -11,6 +11,7 @@ from webapp.errors import AppError
 from webapp.safety import policy
 from webapp.safety.policy import Policy
 from webapp.safety.rules import Stage
+from webapp.safety.services import refusal_of
 
 pytestmark = pytest.mark.usefixtures("steady_policy")
 
@@ -62,6 +63,16 @@ def test_what_concerns_minors_is_blocked_early_and_never_held() -> None:
     for score in (0.2, 0.5, 1.0):
         assert policy.judge(scored(sexual_minors=score), "prompt", STEADY, number=0).action == "block"
     assert policy.judge(scored(sexual_minors=0.19), "prompt", STEADY, number=0).action == "allow"
+
+
+def test_nothing_may_be_kept_where_minors_block_and_only_there() -> None:
+    flagging = changed(prompt={"sexual/minors": {"flag_at": 0.1}})
+    flagged = policy.judge(scored(hate=0.97, sexual_minors=0.15), "prompt", flagging, number=1)
+    assert (flagged.action, flagged.matched, flagged.may_be_kept) == ("block", ["hate", "sexual/minors"], True)
+    assert "refuses the prompt: hate." in refusal_of(flagged)
+    blocked = policy.judge(scored(hate=0.97, sexual_minors=0.3), "prompt", flagging, number=1)
+    assert (blocked.matched, blocked.may_be_kept) == (["hate", "sexual/minors"], False)
+    assert "taken for sexual content with minors" in refusal_of(blocked)
 
 
 def test_self_harm_is_never_blocked() -> None:
@@ -165,8 +176,9 @@ def test_a_stored_policy_gets_new_categories_and_keeps_what_may_not_be_loosened(
     assert now.prompt["hate"].block_at == 0.97
     assert now.output["illicit"] == STEADY.output["illicit"]
     assert now.prompt["sexual/minors"] == STEADY.prompt["sexual/minors"]
-    stored["prompt"]["sexual/minors"]["block_at"] = 0.05
-    assert policy.in_force(stored).prompt["sexual/minors"].block_at == 0.05
+    for own, today in ((0.05, 0.05), (0.0, 0.0), (None, 0.2)):
+        stored["prompt"]["sexual/minors"]["block_at"] = own
+        assert policy.in_force(stored).prompt["sexual/minors"].block_at == today
 
 
 def test_changes_are_listed_with_their_direction() -> None:

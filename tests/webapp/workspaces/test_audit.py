@@ -2,10 +2,12 @@
 
 import io
 import itertools
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -102,6 +104,39 @@ def test_a_head_that_was_noted_shows_that_the_newest_entries_are_gone() -> None:
         call_command("verify_audit_log", workspace=workspace.slug, expect="4")
     with pytest.raises(CommandError, match="no workspace 'nowhere'"):
         call_command("verify_audit_log", workspace="nowhere")
+
+
+@pytest.mark.django_db
+def test_the_head_of_an_empty_log_is_held_by_every_later_one() -> None:
+    workspace = WorkspaceFactory.create()
+    out = io.StringIO()
+    call_command("verify_audit_log", stdout=out)
+    head = out.getvalue().split("Head ")[1].strip()
+    audit.append(workspace.id, Act.LOOKED, actor=None, subject="artifact 1")
+    call_command("verify_audit_log", workspace=workspace.slug, expect=head)
+    with pytest.raises(CommandError, match="entry 0 is broken"):
+        call_command("verify_audit_log", workspace=workspace.slug, expect=f"0:{'1' * 64}")
+
+
+@pytest.mark.django_db
+def test_numbers_that_a_database_writes_otherwise_do_not_break_the_chain() -> None:
+    workspace = WorkspaceFactory.create()
+    numbers = {"zero": -0.0, "large": 1e16, "huge": 1.5e300, "small": 5e-324, "whole": 10**40, "plain": 0.1}
+    details: dict[Any, Any] = {"numbers": [numbers], 7: r"no NUL: \u0000"}
+    written = numbers | {"zero": 0.0, "large": 10**16, "huge": 15 * 10**299}
+    audit.append(workspace.id, Act.LOOKED, actor=None, subject="artifact 1", details=details)
+    assert audit.verify(workspace.id).broken_at is None
+    expected = {"numbers": [written], "7": r"no NUL: \u0000"}
+    assert json.dumps(AuditEntry.objects.get().details, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), "a\x00b", "\\\x00", "\ud800"])
+def test_what_postgresql_cannot_hold_is_refused_everywhere(value: object) -> None:
+    workspace = WorkspaceFactory.create()
+    with pytest.raises(ValueError):
+        audit.append(workspace.id, Act.LOOKED, actor=None, subject="artifact 1", details={"value": [value]})
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.django_db

@@ -18,7 +18,7 @@ from webapp.api.auth import Caller
 from webapp.api.openai import asking
 from webapp.api.openai.bodies import OpenBody
 from webapp.api.openai.translation import param, unknown_fields, wrong
-from webapp.errors import AppError, echo
+from webapp.errors import AppError, problem
 from webapp.jobs import questions
 
 MAX_INPUTS = 2048
@@ -122,14 +122,8 @@ def _check(body: EmbeddingBody) -> None:
 
 def _too_long(index: int, text: str) -> AppError:
     message = "this text is too long; send it in parts, or is_truncatable: true to have its beginning read"
-    problem = {
-        "field": param(f"input.{index}"),
-        "code": "prompt_too_long",
-        "message": message,
-        "value": echo(text),
-        "allowed": f"1 to {ENCODER_MAX_TOKENS} tokens",
-    }
-    return AppError("prompt_too_long", 400, f"Text {index} of the input is too long.", problems=[problem])
+    problems = [problem(param(f"input.{index}"), "prompt_too_long", message, text, f"1 to {ENCODER_MAX_TOKENS} tokens")]
+    return AppError("prompt_too_long", 400, f"Text {index} of the input is too long.", problems=problems)
 
 
 def _numbers(vector: str) -> list[float]:

@@ -15,7 +15,7 @@ from webapp.api.openai.picture_bodies import EditForm, PictureBody, VariationFor
 from webapp.api.openai.picture_translation import PictureCall, edit_call, variation_call
 from webapp.api.openai.translation import wrong
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError, echo, invalid_request
+from webapp.errors import AppError, invalid_request, problem
 from webapp.gallery import pictures, upload_views, uploads
 from webapp.gallery.models import Artifact, ArtifactFile
 from webapp.workspaces.models import Workspace
@@ -75,7 +75,7 @@ def _form(request: HttpRequest, form: type[Form]) -> Form:
     """The fields of the form beside its files; empty ones are left out."""
     if request.content_type != "multipart/form-data":
         wanted = "multipart/form-data"
-        raise wrong("body", "value_error", "send a form with files", echo(request.content_type or ""), wanted)
+        raise wrong("body", "value_error", "send a form with files", request.content_type or "", wanted)
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_FORM_BYTES:
         raise body_too_large(MAX_FORM_BYTES)
     fields = {name: value for name, value in request.POST.items() if value != ""}
@@ -120,14 +120,11 @@ def edited_part(data: bytes) -> pictures.CleanPicture:
     with Image.open(io.BytesIO(picture.png)) as image:
         kept = image.getchannel("A").point(lambda alpha: 255 if alpha >= EDITED_ALPHA else 0)
     if kept.getextrema() == (255, 255):
-        problem: dict[str, Any] = {
-            "field": "mask",
-            "code": "mask_is_opaque",
-            "message": "no part of the mask is transparent, so nothing would be drawn anew",
-            "value": f"{picture.width_px} x {picture.height_px} px, opaque",
-            "allowed": "a PNG that is transparent where the picture is to change",
-        }
-        raise AppError("mask_is_opaque", 422, "No part of the mask is transparent.", problems=[problem])
+        message = "no part of the mask is transparent, so nothing would be drawn anew"
+        value = f"{picture.width_px} x {picture.height_px} px, opaque"
+        allowed = "a PNG that is transparent where the picture is to change"
+        problems = [problem("mask", "mask_is_opaque", message, value, allowed)]
+        raise AppError("mask_is_opaque", 422, "No part of the mask is transparent.", problems=problems)
     mask = Image.new("RGBA", kept.size, "black")
     mask.putalpha(kept)
     target = io.BytesIO()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from genworkers.contract.text import MAX_TEXT_TOKENS, TextRequest
 from webapp.api.openai.bodies import ChatBody, ChatMessage, CompletionBody, GenerationBody, ResponseFormat
 from webapp.catalog import selectors as catalog
-from webapp.errors import AppError, allowed_of, echo, invalid_fields, invalid_request
+from webapp.errors import AppError, allowed_of, invalid_fields, invalid_request, problem
 
 # Left out, OpenAI's API means these; the contract's own defaults are made for the studio.
 DEFAULTS: Mapping[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
@@ -190,17 +190,10 @@ def unknown_fields(model: BaseModel, path: str, refused: Mapping[str, tuple[Any,
 
 def unsupported(field: str, value: Any) -> AppError:
     """The 400 for what OpenAI's API has and this one cannot do."""
-    problem = {
-        "field": field,
-        "code": "unsupported_parameter",
-        "message": "this cannot be done here; leave it out",
-        "value": echo(value),
-        "allowed": "",
-    }
-    return AppError("unsupported_parameter", 400, f"{field} cannot be done here; leave it out.", problems=[problem])
+    problems = [problem(field, "unsupported_parameter", "this cannot be done here; leave it out", value, "")]
+    return AppError("unsupported_parameter", 400, f"{field} cannot be done here; leave it out.", problems=problems)
 
 
 def wrong(field: str, code: str, message: str, value: str, allowed: str) -> AppError:
     """The error for one wrong field."""
-    problem = {"field": field, "code": code, "message": message, "value": value, "allowed": allowed}
-    return invalid_fields([problem])
+    return invalid_fields([problem(field, code, message, value, allowed)])

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -153,6 +154,21 @@ def threshold(value: float | None) -> str:
 def act_words(act: str) -> str:
     """What was done, as the audit log says it; a name that is no longer known stays as it is."""
     return (AuditEntry.Act(act).label if act in AuditEntry.Act.values else act).capitalize()
+
+
+@register.simple_tag
+def subject_url(entry: AuditEntry, slug: str) -> str:
+    """Where the subject of an entry of the audit log is shown; empty where no page shows it."""
+    kind, _, name = entry.subject.partition(" ")
+    try:
+        match kind:
+            case "artifact" | "job":
+                return reverse(kind, args=[name])
+            case "policy":
+                return reverse("policy", args=[slug])
+    except NoReverseMatch:  # no id: somebody changed the log, and its page must be there to say so
+        pass
+    return ""
 
 
 # Said only where somebody asked for them.
