@@ -99,6 +99,18 @@ def test_ours_stripped_and_saved_anew_is_found_by_its_mark(form: str) -> None:
     assert found.mark.p_value <= 1e-6
 
 
+@pytest.mark.parametrize("form", ["MPO", "TIFF"])
+def test_a_picture_put_behind_ours_does_not_hide_the_mark(form: str) -> None:
+    artifact, data = kept()
+    target = io.BytesIO()
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture.save(target, form, save_all=True, append_images=[Image.new("RGB", (80, 60), "red")])
+    found = verify(target.getvalue())
+    assert (found.answer, found.problem) == (Answer.OURS_STRIPPED, "")
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "mark")
+
+
 def test_ours_cropped_is_found_by_its_mark() -> None:
     artifact, data = kept()
     picture = Image.open(io.BytesIO(data)).crop((60, 40, 480, 500))
