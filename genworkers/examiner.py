@@ -45,13 +45,15 @@ def examined(question: Question, data: bytes) -> Examination:
 
 
 def _pictures(shown: Sequence[Pixels], keys: Sequence[MarkKey]) -> Examination:
-    finding = image_mark.detect(np.stack(shown), keys) if keys else None
-    mark = None
-    if finding is not None and finding.p_value <= FALSE_POSITIVE_FRAC["picture"]:
-        payload = f"{finding.payload:09x}" if finding.is_agreed else ""
-        mark = FoundMark(key_id=finding.key_id, payload=payload, p_value=finding.p_value)
+    found = image_mark.findings(np.stack(shown), keys)
+    marks = [
+        FoundMark(key_id=one.key_id, payload=f"{one.payload:09x}" if one.is_agreed else "", p_value=one.p_value)
+        for one in found
+    ]
     value = fingerprint.of_picture(shown[0])
-    return Examination(mark=mark, fingerprint=value.hex(), bands=list(fingerprint.bands(value)))
+    return Examination(
+        mark=next(iter(marks), None), others=marks[1:], fingerprint=value.hex(), bands=list(fingerprint.bands(value))
+    )
 
 
 def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Examination:

@@ -50,13 +50,15 @@ class Examination(Strict):
     """What the bytes say.
 
     Args:
-        mark: None when none was found; then a text of few tokens may still have one.
+        mark: the surest; None when none was found, and then a text of few tokens may still have one.
+        others: further marks of a picture, where one lies over another.
         num_scored: tokens that could be counted, for a text.
         fingerprint, bands: as artifacts are kept by them, the first in hex; empty for what cannot be read.
         problem: why nothing could be read, in words.
     """
 
     mark: FoundMark | None = None
+    others: list[FoundMark] = Field(default_factory=list)
     num_scored: int = 0
     fingerprint: str = ""
     bands: list[int] = Field(default_factory=list)

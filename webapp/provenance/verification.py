@@ -61,7 +61,8 @@ class Verification:
 
     Args:
         media_type: what the bytes are, whatever was said of them.
-        mark: None when none was found.
+        mark: the surest; None when none was found.
+        num_others: further marks of ours in a picture.
         false_positive_frac: how often an unmarked file is said to be marked; None when no mark could be looked for.
         num_scored: tokens of a text that could be counted.
         match: the artifact that it is; None when the registry knows none.
@@ -76,6 +77,7 @@ class Verification:
     credentials: CredentialReport
     is_publicly_trusted: bool
     mark: FoundMark | None
+    num_others: int
     false_positive_frac: float | None
     num_scored: int
     match: Match | None = field(repr=False)
@@ -140,6 +142,7 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
         credentials=report,
         is_publicly_trusted=report.state == "valid" and services.is_publicly_trusted(data, media_type, sidecar),
         mark=mark,
+        num_others=len(examination.others),
         false_positive_frac=FALSE_POSITIVE_FRAC[medium] if medium is not None and not examination.problem else None,
         num_scored=examination.num_scored,
         match=match,

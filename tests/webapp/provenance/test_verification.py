@@ -111,6 +111,17 @@ def test_a_picture_put_behind_ours_does_not_hide_the_mark(form: str) -> None:
     assert (found.match.artifact, found.match.by) == (artifact, "mark")
 
 
+def test_of_a_picture_that_was_drawn_over_another_both_marks_are_told() -> None:
+    artifact, data = kept()
+    older = image_mark.embed(np.asarray(drawing()), MarkKey(*mark_keys.key_in_use(WorkspaceFactory.create().id)), 42)
+    key = MarkKey(*mark_keys.key_in_use(artifact.workspace_id))
+    twice = image_mark.embed(older, key, int(artifact.mark.payload, 16))
+    found = verify(encoded(Image.fromarray(twice), "PNG"))
+    assert (found.mark_state, found.num_others) == ("found", 1)
+    assert "1 more of this studio's marks" in words.mark(found).meaning
+    assert "more of" not in words.mark(verify(data)).meaning
+
+
 def test_ours_cropped_is_found_by_its_mark() -> None:
     artifact, data = kept()
     picture = Image.open(io.BytesIO(data)).crop((60, 40, 480, 500))
