@@ -7,8 +7,8 @@ How sure: a key's signs are coin tosses to whoever does not have it, whatever th
 was not marked with the key, the correlation with one of its patterns, divided by its norm, is above z with probability
 at most exp(-z**2 / 2) (Hoeffding 1963, "Probability inequalities for sums of bounded random variables", Theorem 2), and
 that times the number of patterns tried bounds the chance of a false finding. Nothing is fitted or assumed of pictures.
-The bound is about the key. Where the key is there, and so is its sign, another payload than the written one may agree as
-well; so a payload counts only where few of its bits had to be corrected, and how often it is wrong was measured.
+The bound is about the key. Where the key is there, and with it its sign, another payload than the written one may pass;
+so a payload counts only where few of its bits had to be corrected, and how often it is wrong was measured.
 """
 
 import math

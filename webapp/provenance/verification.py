@@ -4,10 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, TypeAlias
-
-from django.conf import settings
 
 from genworkers.contract.examination import (
     FALSE_POSITIVE_FRAC,
@@ -21,7 +18,7 @@ from genworkers.contract.examination import (
 from webapp import processes
 from webapp.errors import AppError
 from webapp.provenance import manifest as manifests
-from webapp.provenance import mark_keys, registry, services
+from webapp.provenance import mark_keys, registry, services, tokenizers
 from webapp.provenance.media_types import media_type_of
 from webapp.provenance.registry import Match
 from webapp.provenance.services import CredentialReport
@@ -174,17 +171,12 @@ def _examined(data: bytes, medium: Medium | None) -> Examination:
     question = Question(
         medium=medium,
         keys=[Secret(key_id=key.key_id, secret=key.secret.hex()) for key in mark_keys.all_keys()],
-        tokenizers=_tokenizers() if medium == "text" else [],
+        tokenizers=[str(path) for path in tokenizers.distinct()] if medium == "text" else [],
     )
     answer = processes.answer_of("genworkers.examiner", question.model_dump_json().encode() + b"\n" + data)
     if not answer:
         return Examination(problem="looking at it took more time or memory than one file may take")
     return Examination.model_validate_json(answer)
-
-
-def _tokenizers() -> list[str]:
-    places = (Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR))
-    return [str(path.resolve()) for place in places for path in sorted(place.glob("*/tokenizer.json"))]
 
 
 def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None) -> Answer:

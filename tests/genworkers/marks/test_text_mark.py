@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -33,12 +34,14 @@ OTHER = MarkKey("two", bytes(range(1, 33)))
 NUM_CANDIDATES = 8
 
 
-def marked_text(num_tokens: int, *, key: MarkKey = KEY, seed: int = 0) -> list[int]:
+def marked_text(
+    num_tokens: int, *, key: MarkKey = KEY, seed: int = 0, vocabulary: Sequence[int] = range(4000)
+) -> list[int]:
     """Of eight candidates the one with the highest score is always taken: the strongest mark there can be."""
     chance = random.Random(seed)
     trail, ids = Trail(key, seed), list[int]()
     for _ in range(num_tokens):
-        candidates = np.array([chance.randrange(4000) for _ in range(NUM_CANDIDATES)], np.uint32)
+        candidates = np.array([chance.choice(vocabulary) for _ in range(NUM_CANDIDATES)], np.uint32)
         best = 0
         if (place := trail.place) is not None:
             words = place.coins.words(np.array([place.context] * NUM_CANDIDATES, np.uint32), candidates)
