@@ -27,6 +27,9 @@ from genworkers.marks.keys import MarkKey
 MEMORY_BYTES = 3 * 1024**3
 CPU_S = 20
 WINDOW_TOKENS = 400
+# What every key is tried on with every tokenizer: a million characters take up to a second, and all has to fit CPU_S.
+MAX_CHARS_TRIED = 5_000_000
+FEWEST_CHARS = 2_000
 
 
 def examined(question: Question, data: bytes) -> Examination:
@@ -34,7 +37,7 @@ def examined(question: Question, data: bytes) -> Examination:
     keys = [MarkKey(key.key_id, bytes.fromhex(key.secret)) for key in question.keys]
     try:
         if question.medium == "text":
-            return _text(data.decode("utf-8", "replace")[:MAX_TEXT_CHARS], keys, question.tokenizers)
+            return _text(data.decode("utf-8", "replace"), keys, question.tokenizers)
         return _pictures(frames.of_film(data) if question.medium == "film" else frames.of_picture(data), keys)
     except frames.UnreadableError as error:
         return Examination(problem=str(error))
@@ -59,8 +62,11 @@ def _pictures(shown: Sequence[Pixels], keys: Sequence[MarkKey]) -> Examination:
 def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Examination:
     best: FoundMark | None = None
     most_scored = 0
+    text, whole = text[:MAX_TEXT_CHARS], text
+    affordable = MAX_CHARS_TRIED // max(1, len(keys) * len(tokenizers))
+    looked_at = text[: max(FEWEST_CHARS, affordable)]
     for path in tokenizers:
-        spans = list(_spans(_ids(path, text)))
+        spans = list(_spans(_ids(path, looked_at)))
         for span in spans:
             found = text_mark.detect_any(span, keys)
             if found is None:
@@ -75,6 +81,7 @@ def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Exam
     return Examination(
         mark=best if is_marked else None,
         num_scored=most_scored,
+        is_whole=len(looked_at) == len(whole),
         fingerprint=value.hex(),
         bands=list(fingerprint.bands(value)),
     )

@@ -62,6 +62,7 @@ class Verification:
         num_others: further marks of ours in a picture.
         false_positive_frac: how often an unmarked file is said to be marked; None when no mark could be looked for.
         num_scored: tokens of a text that could be counted.
+        is_whole: a mark was looked for in all of a text, not in its beginning only.
         match: the artifact that it is; None when the registry knows none.
         likeness: of the file and that artifact, 0..1; None where they cannot be compared.
         problem: why its content could not be read, in words.
@@ -77,6 +78,7 @@ class Verification:
     num_others: int
     false_positive_frac: float | None
     num_scored: int
+    is_whole: bool
     match: Match | None = field(repr=False)
     likeness: float | None
     problem: str
@@ -142,6 +144,7 @@ def verify(data: bytes, sidecar: bytes | None = None) -> Verification:
         num_others=len(examination.others),
         false_positive_frac=FALSE_POSITIVE_FRAC[medium] if medium is not None and not examination.problem else None,
         num_scored=examination.num_scored,
+        is_whole=examination.is_whole,
         match=match,
         likeness=registry.likeness_to(match.artifact, likeness_of) if match is not None else None,
         problem=examination.problem,

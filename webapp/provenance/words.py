@@ -88,7 +88,8 @@ def mark(found: Verification) -> Words:
         return Words("Found", f"Chance would do this once in {_once_in(found.mark.p_value)}. {rate}{others}", "good")
     if found.mark_state == "too_short":
         return Words("Too short to tell", f"Only {found.num_scored} tokens could be counted. {rate}", "plain")
-    return Words("Not found", f"Heavy editing, redrawing or paraphrasing takes a mark away. {rate}", "plain")
+    part = "" if found.is_whole else " Only its beginning was looked at: send the part that you mean by itself."
+    return Words("Not found", f"Heavy editing, redrawing or paraphrasing takes a mark away. {rate}{part}", "plain")
 
 
 def _once_in(p_value: float) -> str:

@@ -256,6 +256,25 @@ def test_a_bomb_is_not_decoded() -> None:
     assert found.answer == Answer.UNKNOWN
 
 
+def test_a_long_text_is_looked_at_as_far_as_all_keys_can_be_tried_on_it_in_time(
+    settings: Settings,
+) -> None:
+    """As a whole, 200,000 characters under 400 keys would take more than the time that one file may take."""
+    settings.NETS_DIR = settings.BASE_DIR / "genworkers" / "weights"
+    workspace = WorkspaceFactory.create()
+    for epoch in range(400):
+        mark_keys.rotate(workspace.id, after_epoch=epoch)
+    chance = np.random.default_rng(0)
+    text = " ".join(str(number) for number in chance.integers(0, 100_000, 40_000)).encode()
+    assert len(text) > 200_000
+    found = verify(text)
+    assert (found.problem, found.mark_state, found.is_whole) == ("", "not_found", False)
+    assert "Only its beginning was looked at" in words.mark(found).meaning
+    found = verify(text[:12_000])
+    assert (found.mark_state, found.is_whole) == ("not_found", True)
+    assert "Only" not in words.mark(found).meaning
+
+
 def test_a_megabyte_of_text_is_looked_at_in_bounded_time() -> None:
     found = verify(b"All work and no play makes Jack a dull boy. " * 24_000)
     assert (found.answer, found.problem) == (Answer.UNKNOWN, "")
