@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from genworkers.codecs import frames
+from genworkers.codecs.image_bytes import Pixels
 
 FIRST = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 OTHER_SIZE = Image.new("RGB", (20, 30), "red")
@@ -18,12 +19,12 @@ SAME_SIZE = Image.new("RGB", (64, 48), "blue")
 
 def saved(image: Image.Image, *behind: Image.Image, **how: Any) -> bytes:
     target = io.BytesIO()
-    many = {"save_all": True, "append_images": [page.copy() for page in behind]} if behind else {}
+    many: dict[str, Any] = {"save_all": True, "append_images": [page.copy() for page in behind]} if behind else {}
     image.copy().save(target, **how, **many)
     return target.getvalue()
 
 
-def assert_first(shown: frames.Pixels) -> None:
+def assert_first(shown: Pixels) -> None:
     assert np.array_equal(shown[..., :3], np.asarray(FIRST))
 
 
