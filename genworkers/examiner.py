@@ -4,17 +4,16 @@ In: one JSON line (`contract.examination.Question`), then the bytes. Out: one `E
 by the system.
 """
 
-import io
 import resource
 import sys
 from collections.abc import Iterator, Sequence
 
-import av
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ImageFile
 from tokenizers import Tokenizer
 
+from genworkers.codecs import frames
+from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.examination import (
     FALSE_POSITIVE_FRAC,
     MAX_TEXT_CHARS,
@@ -25,22 +24,12 @@ from genworkers.contract.examination import (
 from genworkers.marks import fingerprint, image_mark, text_mark
 from genworkers.marks.keys import MarkKey
 
-Pixels = NDArray[np.uint8]
-
 MEMORY_BYTES = 3 * 1024**3
 CPU_S = 20
-MAX_PIXELS = 50_000_000
-# The mark's grid is fixed to the picture's size, so nothing is lost by looking at a smaller copy.
-MAX_SIDE_PX = 1024
-NUM_FRAMES = 8
 WINDOW_TOKENS = 400
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP")
-# What Pillow and FFmpeg raise at bytes that are not what they seem.
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError, RuntimeError)
-
-
-class Unreadable(Exception):
-    """There is nothing to look at; the message says why."""
+# What every key is tried on with every tokenizer: a million characters take up to a second, and all has to fit CPU_S.
+MAX_CHARS_TRIED = 5_000_000
+FEWEST_CHARS = 2_000
 
 
 def examined(question: Question, data: bytes) -> Examination:
@@ -48,77 +37,36 @@ def examined(question: Question, data: bytes) -> Examination:
     keys = [MarkKey(key.key_id, bytes.fromhex(key.secret)) for key in question.keys]
     try:
         if question.medium == "text":
-            return _text(data.decode("utf-8", "replace")[:MAX_TEXT_CHARS], keys, question.tokenizers)
-        return _frames(_frames_of_film(data) if question.medium == "film" else _frames_of_picture(data), keys)
-    except Unreadable as error:
+            return _text(data.decode("utf-8", "replace"), keys, question.tokenizers)
+        return _pictures(frames.of_film(data) if question.medium == "film" else frames.of_picture(data), keys)
+    except frames.UnreadableError as error:
         return Examination(problem=str(error))
     except MemoryError:
         return Examination(problem="it needs more memory than looking at one file may take")
-    except (Image.DecompressionBombError, *BROKEN) as error:
+    except frames.BROKEN as error:
         return Examination(problem=f"the file is damaged or ends too early: {error}")
 
 
-def _frames(frames: Sequence[Pixels], keys: Sequence[MarkKey]) -> Examination:
-    finding = image_mark.detect(np.stack(frames), keys) if keys else None
-    mark = None
-    if finding is not None and finding.p_value <= FALSE_POSITIVE_FRAC["picture"]:
-        payload = f"{finding.payload:09x}" if finding.is_agreed else ""
-        mark = FoundMark(key_id=finding.key_id, payload=payload, p_value=finding.p_value)
-    value = fingerprint.of_picture(frames[0])
-    return Examination(mark=mark, fingerprint=value.hex(), bands=list(fingerprint.bands(value)))
-
-
-def _frames_of_picture(data: bytes) -> list[Pixels]:
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise Unreadable("this is no picture that can be read here") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise Unreadable(f"it has {image.width} x {image.height} px; at most {MAX_PIXELS:,} pixels can be read")
-    image.draft("RGB", (MAX_SIDE_PX * 2, MAX_SIDE_PX * 2))  # a large JPEG is decoded at a fraction of its size
-    num_frames = getattr(image, "n_frames", 1)
-    frames = []
-    for place in sorted({round(place) for place in np.linspace(0, num_frames - 1, min(num_frames, NUM_FRAMES))}):
-        image.seek(place)
-        frames.append(_pixels(ImageOps.exif_transpose(image)))
-    return frames
-
-
-def _frames_of_film(data: bytes) -> list[Pixels]:
-    with av.open(io.BytesIO(data), "r") as film:
-        if not film.streams.video:
-            raise Unreadable("there are no pictures in this file")
-        num_frames = film.streams.video[0].frames or NUM_FRAMES
-        step = max(1, num_frames // NUM_FRAMES)
-        frames = [_pixels(Image.fromarray(frame.to_ndarray(format="rgb24"))) for frame in _every(step, film)]
-    if not frames:
-        raise Unreadable("there are no pictures in this file")
-    return frames
-
-
-def _every(step: int, film: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-    num_taken = 0
-    for place, frame in enumerate(film.decode(video=0)):
-        if frame.width * frame.height > MAX_PIXELS:
-            raise Unreadable(f"it has {frame.width} x {frame.height} px; at most {MAX_PIXELS:,} pixels can be read")
-        if place % step == 0:
-            yield frame
-            num_taken += 1
-        if num_taken == NUM_FRAMES:
-            return
-
-
-def _pixels(image: Image.Image) -> Pixels:
-    rgba = image.convert("RGBA")
-    rgba.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(rgba)
+def _pictures(shown: Sequence[Pixels], keys: Sequence[MarkKey]) -> Examination:
+    found = image_mark.findings(np.stack(shown), keys)
+    marks = [
+        FoundMark(key_id=one.key_id, payload=f"{one.payload:09x}" if one.is_agreed else "", p_value=one.p_value)
+        for one in found
+    ]
+    value = fingerprint.of_picture(shown[0])
+    return Examination(
+        mark=next(iter(marks), None), others=marks[1:], fingerprint=value.hex(), bands=list(fingerprint.bands(value))
+    )
 
 
 def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Examination:
     best: FoundMark | None = None
     most_scored = 0
+    text, whole = text[:MAX_TEXT_CHARS], text
+    affordable = MAX_CHARS_TRIED // max(1, len(keys) * len(tokenizers))
+    looked_at = text[: max(FEWEST_CHARS, affordable)]
     for path in tokenizers:
-        spans = list(_spans(_ids(path, text)))
+        spans = list(_spans(_ids(path, looked_at)))
         for span in spans:
             found = text_mark.detect_any(span, keys)
             if found is None:
@@ -133,6 +81,7 @@ def _text(text: str, keys: Sequence[MarkKey], tokenizers: Sequence[str]) -> Exam
     return Examination(
         mark=best if is_marked else None,
         num_scored=most_scored,
+        is_whole=len(looked_at) == len(whole),
         fingerprint=value.hex(),
         bands=list(fingerprint.bands(value)),
     )

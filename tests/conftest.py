@@ -150,6 +150,7 @@ def nets_dir(tmp_path: Path, settings: Any) -> Path:
     settings.NETS_DIR = tmp_path / "nets"
     settings.ADDED_NETS_DIR = tmp_path / "added"
     settings.ADAPTERS_DIR = tmp_path / "adapters"
+    settings.TOKENIZERS_DIR = tmp_path / "tokenizers"
     return tmp_path / "nets"
 
 

@@ -176,6 +176,7 @@ SCREENS_DIR = BASE_DIR / "genworkers" / "weights" / "screens"  # not the operato
 AUDITS_DIR = BASE_DIR / "docs" / "experiments"  # so do the audits
 ADDED_NETS_DIR = DATA_DIR / "nets"  # written by `manage.py add_net`, as the next
 ADAPTERS_DIR = DATA_DIR / "adapters"
+TOKENIZERS_DIR = DATA_DIR / "tokenizers"
 AUTHORITY_DIR = DATA_DIR / "authority"
 SIGNING_CHAIN_FILE, SIGNING_KEY_FILE = ENV.signing_chain, ENV.signing_key
 TIMESTAMP_URL = ENV.timestamp_url

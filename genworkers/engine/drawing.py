@@ -144,6 +144,8 @@ def accept(sequence: TextSequence[Drawing], choice: Choice) -> EngineError | Non
         drawing.accept(choice.token_id)
     except SchemaError as error:
         return _schema_error(error)
+    if drawing.trail is not None:
+        sequence.mark_strength = drawing.trail.strength
     sequence.accept(choice.token_id, drawing.logprob(choice))
     if sequence.finish_reason is None and drawing.is_complete:
         sequence.end("stop")

@@ -22,6 +22,7 @@ class TextStep:
         finish_reason: set on the last step.
         num_prompt_tokens: of the prompt as the net reads it.
         num_cached_tokens: those of them whose keys and values were there already.
+        mark_strength: how strongly the text is marked so far, see `Trail.strength`; 0 without a mark.
         logprob: of the token written in this step, where the request asks for it. A token that is held back or cut
             away by a stop string is reported all the same.
     """
@@ -31,6 +32,7 @@ class TextStep:
     finish_reason: FinishReason | None = None
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
+    mark_strength: float = 0.0
     logprob: TokenLogprob | None = None
 
 
@@ -101,6 +103,7 @@ class TextSequence(Generic[Draw]):
         table: its blocks of the cache.
         num_read: tokens whose keys and values are in the cache.
         num_cached_tokens: of the prompt, found in the cache when the sequence was admitted first.
+        mark_strength: of the text so far, told with each step.
     """
 
     ids: list[int]
@@ -116,6 +119,7 @@ class TextSequence(Generic[Draw]):
     table: BlockTable = field(default_factory=BlockTable)
     num_read: int = 0
     num_cached_tokens: int = 0
+    mark_strength: float = 0.0
     num_tokens: int = 0
     finish_reason: FinishReason | None = None
     num_prompt_tokens: int = field(init=False)
@@ -158,7 +162,15 @@ class TextSequence(Generic[Draw]):
 
     def _put(self, text: str, reason: FinishReason | None, logprob: TokenLogprob | None) -> None:
         self.ticket.put(
-            TextStep(text, self.num_tokens, reason, self.num_prompt_tokens, self.num_cached_tokens, logprob)
+            TextStep(
+                text,
+                self.num_tokens,
+                reason,
+                self.num_prompt_tokens,
+                self.num_cached_tokens,
+                self.mark_strength,
+                logprob,
+            )
         )
 
     def _finish(self, text: str, reason: FinishReason, logprob: TokenLogprob | None) -> None:

@@ -5,7 +5,6 @@ attacks are in `picture_attacks.py`.
 """
 
 import argparse
-import importlib
 import importlib.util
 import json
 import random
@@ -14,16 +13,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from genworkers.codecs import frames
 from genworkers.codecs.animation import FileFormat, to_animation
-from genworkers.codecs.image_bytes import Pixels
 from genworkers.evaluation.our_pictures import draw_ours, stickers
 from genworkers.evaluation.picture_attacks import ATTACKS
 from genworkers.evaluation.picture_mark_readings import (
@@ -73,7 +70,8 @@ def moving(files: Sequence[Path], *, num_frames: int) -> dict[str, dict[str, flo
         one, all_frames = [], []
         for start in range(0, len(files) - num_frames + 1, num_frames):
             marked = [image_mark.embed(picture(path), KEY, start) for path in files[start : start + num_frames]]
-            shown = _frames(to_animation(marked, file_format, 12), file_format)
+            data = to_animation(marked, file_format, 12)
+            shown = frames.of_film(data) if file_format == "mp4" else frames.of_picture(data)
             one += [read("ours", file_format, "one frame", frame, start) for frame in shown]
             together = next(iter(image_mark.candidates(np.stack(shown), [KEY])))
             all_frames.append(together.payload == start and together.p_value <= image_mark.MAX_P)
@@ -84,18 +82,6 @@ def moving(files: Sequence[Path], *, num_frames: int) -> dict[str, dict[str, flo
             "together_frac": float(np.mean(all_frames)),
         }
     return figures
-
-
-def _frames(data: bytes, file_format: FileFormat) -> list[Pixels]:
-    if file_format == "mp4":
-        with importlib.import_module("av").open(BytesIO(data)) as file:
-            return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
-    with Image.open(BytesIO(data)) as image:
-        frames = []
-        for index in range(getattr(image, "n_frames", 1)):
-            image.seek(index)
-            frames.append(np.asarray(image.convert("RGBA")))
-        return frames
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The secret coins of marked text: thirty for each candidate after each context, from one keyed function."""
 
+import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -55,16 +56,19 @@ class Coins:
         return np.frombuffer(self._encryptor.update(blocks.tobytes()), BLOCK)[:: CONTEXT_TOKENS + 1]
 
 
-class Place(NamedTuple):
+@dataclass(slots=True)
+class Place:
     """By whose coins a token is drawn.
 
     Args:
         context: ids of the tokens before it, oldest first; above the id of the oldest, from bit LANE_SHIFT on, stands
             the lane.
+        room: what the coins had to decide, set by the draw: the chance that two draws without them would differ.
     """
 
     coins: Coins
     context: Context
+    room: float = 0.0
 
 
 @dataclass(slots=True)
@@ -106,9 +110,22 @@ class Trail:
         self._lane = seed % NUM_LANES << LANE_SHIFT
         self._contexts = Contexts()
         self.place: Place | None = None  # also where the next token cannot be marked
+        self._num_places = 0
+        self._room = 0.0
+
+    @property
+    def strength(self) -> float:
+        """How strongly the text is marked so far: the room that its places gave, over the root of their number.
+
+        What a finder's z is proportional to, on average over keys; see `text_mark.standing`.
+        """
+        return self._room / math.sqrt(max(1, self._num_places))
 
     def add(self, token_id: int) -> None:
         """Go on by a token."""
+        if self.place is not None:
+            self._num_places += 1
+            self._room += self.place.room
         self._contexts.add(token_id)
         context = self._contexts.current
         if context is None:

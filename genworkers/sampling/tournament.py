@@ -22,7 +22,7 @@ def mark(ids: Ids, weights: Weights, places: Sequence[Place | None]) -> None:
     Args:
         ids: (B, K) tokens.
         weights: (B, K), not negative, largest first.
-        places: B of them; None leaves the row as it is.
+        places: B of them; None leaves the row as it is. Each is told the room that its draw gives.
     """
     if not any(places):
         return
@@ -38,7 +38,11 @@ def mark(ids: Ids, weights: Weights, places: Sequence[Place | None]) -> None:
     counts = num_candidates[is_marked]
     row_of = np.repeat(np.arange(len(marked)), counts)  # (N,) of each candidate
     words = _words(ids[:, :MOST_CANDIDATES][is_candidate], row_of, marked)
-    head[is_candidate] = tournament(head[is_candidate], row_of, counts.cumsum() - counts, words)
+    own, starts = head[is_candidate], counts.cumsum() - counts
+    alike = np.add.reduceat(own * own, starts) / np.square(np.add.reduceat(own, starts))
+    for place, chance in zip(marked, alike.tolist(), strict=True):
+        place.room = 1.0 - chance
+    head[is_candidate] = tournament(own, row_of, starts, words)
 
 
 def tournament(weights: Weights, row_of: Ids, starts: Ids, words: Words) -> Weights:

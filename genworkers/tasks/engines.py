@@ -16,6 +16,7 @@ from genworkers.engine.image_loading import load_image_engine
 from genworkers.engine.loading import Checkpoints
 from genworkers.engine.text_engine import TextEngine
 from webapp.catalog import selectors as catalog
+from webapp.provenance import tokenizers
 
 _text: list[TextEngine] = []
 _image: list[ImageEngine] = []
@@ -59,6 +60,7 @@ def load(kind: Kind) -> list[str]:
     engine = TextEngine(Checkpoints(catalog.folder_of, _adapter_folders, config), config, meter())
     engine.start()
     _text.append(engine)
+    tokenizers.keep()  # those of the house change with the code
     names = [name for name in names if (settings.NETS_DIR / name).is_dir()]
     for name in names:
         engine.load(name)

@@ -6,7 +6,6 @@ from typing import overload
 from uuid import UUID
 
 from genworkers.codecs.image_bytes import Pixels
-from genworkers.contract.text import TextRequest
 from genworkers.marks import fingerprint, image_mark, text_mark
 from genworkers.marks.keys import MarkKey
 from webapp.provenance import mark_keys
@@ -14,9 +13,9 @@ from webapp.provenance.manifest import MarkFacts, unmarked
 from webapp.provenance.models import MarkRecord
 from webapp.provenance.services import FingerprintFacts
 
-NOT_DRAWN = "At this temperature the likeliest token is always taken, which leaves no room for a mark."
+NOT_DRAWN = "Next to nothing in it was left to chance, which leaves no room for a mark."
 NOTHING_SEEN = "Nothing in it can be seen, so there is nothing to mark."
-TOO_SHORT = "Marked, but too short for the mark to be found again for sure."
+WEAK = "Marked, but too short, or with too little left to chance, for the mark to be found again for sure."
 
 
 def key_of(workspace_id: UUID) -> MarkKey:
@@ -60,12 +59,12 @@ class MarkedFrames(Sequence[Pixels]):
         return marked(self._frames[index], self._key, self._mark)
 
 
-def text_mark_of(key: MarkKey, request: TextRequest, num_tokens: int) -> MarkFacts:
-    """How a text is marked that was drawn with this key."""
-    standing = text_mark.standing(num_tokens, temperature=request.temperature, top_k=request.top_k)
+def text_mark_of(key: MarkKey, strength: float) -> MarkFacts:
+    """How a text is marked that was drawn with this key, so strongly."""
+    standing = text_mark.standing(strength)
     if standing == "not_drawn":
         return unmarked(NOT_DRAWN)
-    return MarkFacts(text_mark.SCHEME, key.key_id, note=TOO_SHORT if standing == "too_short" else "")
+    return MarkFacts(text_mark.SCHEME, key.key_id, note=WEAK if standing == "weak" else "")
 
 
 def picture_fingerprint(pixels: Pixels) -> FingerprintFacts:

@@ -140,7 +140,7 @@ def _write(run: Run) -> Sequence[ArtifactDraft]:
             media_type="text/plain; charset=utf-8",
             seed=text.seed,
             output_verdicts=text.verdicts(run.judge),
-            mark=marking.text_mark_of(run.mark_key, request, text.newest.num_tokens),
+            mark=marking.text_mark_of(run.mark_key, text.newest.mark_strength),
             fingerprint=marking.text_fingerprint(text.text),
             num_tokens=text.newest.num_tokens,
             finish_reason=text.ticket.finish_reason or "",

@@ -1,6 +1,7 @@
 """`manage.py add_net` and `remove_net`: what they add is in the catalogue at once, and they say what went wrong."""
 
 import json
+import string
 import subprocess
 import sys
 from io import StringIO
@@ -10,10 +11,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from genworkers.marks.keys import MarkKey
 from genworkers.text_checkpoints import open_text_checkpoint
+from tests.factories import WorkspaceFactory
 from tests.genworkers.importing.plain_llama import write_llama
 from tests.genworkers.importing.test_add_net import write_adapter
+from tests.genworkers.marks.test_text_mark import marked_text
 from webapp.catalog import selectors as catalog
+from webapp.provenance import mark_keys, tokenizers
+from webapp.provenance.verification import verify
 
 
 def run(command: str, *arguments: str) -> str:
@@ -49,6 +55,24 @@ def test_an_added_net_and_its_adapter_are_in_the_catalogue(source: Path, tmp_pat
     assert run("remove_net", "tiny-llama") == "Removed tiny-llama and its adapters captain.\n"
     assert catalog.net("tiny-llama") is None
     assert not list((settings.ADAPTERS_DIR / "tiny-llama").glob("*"))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_texts_of_a_net_that_was_removed_are_still_found_by_their_mark(source: Path, settings: Settings) -> None:
+    settings.NETS_DIR = source.parent / "no nets of the house"
+    run("add_net", str(source))
+    run("add_net", str(source), "--name", "twin")
+    codec = open_text_checkpoint(catalog.folder_of("twin") or source).codec
+    assert len(tokenizers.distinct()) == 1
+    run("remove_net", "tiny-llama")
+    run("remove_net", "twin")
+    key = MarkKey(*mark_keys.key_in_use(WorkspaceFactory.create().id))
+    signs = [codec.encode(sign)[0] for sign in string.ascii_uppercase + string.digits]
+    text = codec.decode(marked_text(400, key=key, vocabulary=signs))
+    found = verify(text.encode())
+    assert found.mark is not None
+    assert found.mark.key_id == key.key_id
 
 
 def test_what_goes_wrong_is_one_line(source: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from webapp.safety.models import Verdict
 pytestmark = pytest.mark.django_db(transaction=True)
 Serve = Callable[[FakeEngine[Any]], FakeEngine[Any]]
 
-WORDS = [TextStep("Once ", 1, None), TextStep("upon a time.", 4, "stop")]
+WORDS = [TextStep("Once ", 1, None), TextStep("upon a time.", 4, "stop", mark_strength=1.0)]
 
 
 @pytest.fixture

@@ -31,9 +31,8 @@ def test_frames_are_marked_one_by_one_as_they_are_read() -> None:
     mark = MarkFacts(image_mark.SCHEME, key.key_id, "00000002a")
     marked = marking.MarkedFrames(frames, key, mark)
     assert (len(marked), frames.read) == (5, [])
-    found = image_mark.detect(marked[3], [key])
+    found = next(iter(image_mark.findings(marked[3], [key])))
     assert frames.read == [3]
-    assert found is not None
     assert (found.key_id, found.payload) == (key.key_id, 42)
     assert len(marked[1:3]) == 2
     assert frames.read == [3, 1, 2]

@@ -4,10 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, TypeAlias
-
-from django.conf import settings
 
 from genworkers.contract import fingerprints
 from genworkers.contract.examination import (
@@ -22,7 +19,7 @@ from genworkers.contract.examination import (
 from webapp import processes
 from webapp.errors import AppError
 from webapp.provenance import manifest as manifests
-from webapp.provenance import mark_keys, registry, services
+from webapp.provenance import mark_keys, registry, services, tokenizers
 from webapp.provenance.media_types import media_type_of
 from webapp.provenance.registry import Match
 from webapp.provenance.services import CredentialReport
@@ -63,9 +60,11 @@ class Verification:
 
     Args:
         media_type: what the bytes are, whatever was said of them.
-        mark: None when none was found.
+        mark: the surest; None when none was found.
+        num_others: further marks of ours in a picture.
         false_positive_frac: how often an unmarked file is said to be marked; None when no mark could be looked for.
         num_scored: tokens of a text that could be counted.
+        is_whole: a mark was looked for in all of a text, not in its beginning only.
         match: the artifact that it is; None when the registry knows none.
         likeness: of the file and that artifact, 0..1; None where they cannot be compared.
         is_too_short: a text of so few words that likeness shows nothing, and of still fewer that equal bytes do not.
@@ -79,8 +78,10 @@ class Verification:
     credentials: CredentialReport
     is_publicly_trusted: bool
     mark: FoundMark | None
+    num_others: int
     false_positive_frac: float | None
     num_scored: int
+    is_whole: bool
     match: Match | None = field(repr=False)
     likeness: float | None
     is_too_short: bool
@@ -148,8 +149,10 @@ def verify(data: bytes, sidecar: bytes | None = None, *, is_text: bool = False) 
         credentials=report,
         is_publicly_trusted=report.state == "valid" and services.is_publicly_trusted(data, media_type, sidecar),
         mark=mark,
+        num_others=len(examination.others),
         false_positive_frac=FALSE_POSITIVE_FRAC[medium] if medium is not None and not examination.problem else None,
         num_scored=examination.num_scored,
+        is_whole=examination.is_whole,
         match=match,
         likeness=registry.likeness_to(match.artifact, likeness_of) if match is not None else None,
         is_too_short=not may_be_alike,
@@ -180,7 +183,7 @@ def _examined(data: bytes, medium: Medium | None) -> Examination:
     question = Question(
         medium=medium,
         keys=[Secret(key_id=key.key_id, secret=key.secret.hex()) for key in mark_keys.all_keys()],
-        tokenizers=_tokenizers() if medium == "text" else [],
+        tokenizers=[str(path) for path in tokenizers.distinct()] if medium == "text" else [],
     )
     answer = processes.answer_of(
         "genworkers.examiner", question.model_dump_json().encode() + b"\n" + data, places=processes.ANYBODY
@@ -190,11 +193,6 @@ def _examined(data: bytes, medium: Medium | None) -> Examination:
     return Examination.model_validate_json(answer)
 
 
-def _tokenizers() -> list[str]:
-    places = (Path(settings.NETS_DIR), Path(settings.ADDED_NETS_DIR))
-    return [str(path.resolve()) for place in places for path in sorted(place.glob("*/tokenizer.json"))]
-
-
 def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | None, *, is_too_short: bool) -> Answer:
     if match is not None and match.by == "bytes":
         return Answer.OURS
@@ -202,8 +200,9 @@ def _answer(report: CredentialReport, mark: FoundMark | None, match: Match | Non
         return Answer.OURS_CHANGED if match is not None and match.by == "manifest" else Answer.OURS
     if mark is not None:
         return Answer.OURS_CHANGED if report.state == "invalid" else Answer.OURS_STRIPPED
-    if match is not None:
-        return Answer.OURS_CHANGED if report.state == "invalid" else Answer.ALIKE
+    if match is not None:  # by its likeness; broken credentials are ours only where our record has them
+        named = registry.by_manifest(report.manifest_label) if report.state == "invalid" else None
+        return Answer.OURS_CHANGED if named is not None and named.artifact.id == match.artifact.id else Answer.ALIKE
     if report.state != "none":
         return Answer.OTHERS if report.state == "valid" else Answer.BROKEN
     return Answer.TOO_SHORT if is_too_short else Answer.UNKNOWN

@@ -107,10 +107,12 @@ def mark(found: Verification) -> Words:
         return Words("Not looked for", f"{found.problem[:1].upper()}{found.problem[1:]}.", "plain")
     rate = f"An unmarked file is called marked at most once in {1 / found.false_positive_frac:,.0f}."
     if found.mark is not None:
-        return Words("Found", f"Chance would do this once in {_once_in(found.mark.p_value)}. {rate}", "good")
+        others = f" {found.num_others} more of this studio's marks can be read in it." if found.num_others else ""
+        return Words("Found", f"Chance would do this once in {_once_in(found.mark.p_value)}. {rate}{others}", "good")
     if found.mark_state == "too_short":
         return Words("Too short to tell", f"Only {found.num_scored} tokens could be counted. {rate}", "plain")
-    return Words("Not found", f"Heavy editing, redrawing or paraphrasing takes a mark away. {rate}", "plain")
+    part = "" if found.is_whole else " Only its beginning was looked at: send the part that you mean by itself."
+    return Words("Not found", f"Heavy editing, redrawing or paraphrasing takes a mark away. {rate}{part}", "plain")
 
 
 def _once_in(p_value: float) -> str:

@@ -10,9 +10,9 @@ from genworkers.contract.text import TextRequest
 from genworkers.engine.text_engine import TextEngine
 from genworkers.marks.keys import MarkKey
 from genworkers.marks.text_bits import CONTEXT_TOKENS, FREE_TOKENS, Trail
-from genworkers.marks.text_mark import detect
+from genworkers.marks.text_mark import detect, standing
 from genworkers.sampling.logits import Choice, Row, Sampling, choose_tokens, uniform_at
-from tests.genworkers.engine.reading import ask, request, text_of
+from tests.genworkers.engine.reading import ask, read_all, request, text_of
 from tests.genworkers.engine.test_text_engine import CONFIG
 from tests.genworkers.tiny_decoder import PlainPagedDecoder
 from tests.genworkers.tiny_nets import CODEC, TinyNets, plain_decoder
@@ -60,8 +60,8 @@ def test_the_engine_writes_what_a_plain_loop_writes_and_the_mark_is_found(
         asked = long_request(**how)
         ids = plain_loop(decoder, asked, seed, KEY)
         assert text_of(ask(engine, asked, seed=seed, mark_key=KEY)) == CODEC.decode(ids)
-        assert detect(ids, KEY).verdict == "marked"
-        assert detect(ids, OTHER).verdict == "too_short"
+        assert detect(ids, KEY).p_value <= 1e-4
+        assert detect(ids, OTHER).p_value > 1e-4
 
 
 def test_key_and_seed_decide_the_text_and_no_key_leaves_it_as_it_was(engine: TextEngine) -> None:
@@ -87,6 +87,25 @@ def test_a_repeated_context_is_drawn_as_without_a_key(engine: TextEngine) -> Non
     written = text_of(ask(engine, asked, seed=5, mark_key=KEY))
     assert set(written) == {"x", "y"}
     assert detect(CODEC.encode(written), KEY).num_scored <= 2**CONTEXT_TOKENS
+
+
+@pytest.mark.parametrize(
+    "how", [{"temperature": 0.0}, {"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-9}, {"temperature": 0.001, "top_k": 0}]
+)
+def test_where_the_coins_decide_nothing_the_text_says_so(engine: TextEngine, how: dict[str, object]) -> None:
+    last = read_all(ask(engine, long_request(**how), seed=3, mark_key=KEY))[-1]
+    assert last.num_tokens == 50
+    assert standing(last.mark_strength) == "not_drawn"
+
+
+def test_a_text_tells_how_strongly_it_is_marked(engine: TextEngine) -> None:
+    steps = read_all(ask(engine, long_request(max_tokens=60), seed=3, mark_key=KEY))
+    assert [step.mark_strength for step in steps[:FREE_TOKENS]] == [0.0] * FREE_TOKENS
+    assert standing(steps[-1].mark_strength) == "marked"
+    assert read_all(ask(engine, long_request(), seed=3))[-1].mark_strength == 0
+    only = {str(CODEC.encode(letter)[0]): 100.0 for letter in "xy"}
+    repeating = read_all(ask(engine, long_request(logit_bias=only, temperature=1.0), seed=5, mark_key=KEY))
+    assert standing(repeating[-1].mark_strength) == "weak"
 
 
 def test_the_likeliest_tokens_and_schemas_stay_what_they_are(engine: TextEngine) -> None:

@@ -1,16 +1,19 @@
 """The evaluation of picture marks: attacks give pictures, thresholds fit tails, one picture is measured whole."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from genworkers.evaluation import picture_marks
+from genworkers.evaluation import marks, picture_marks, safety
 from genworkers.evaluation.picture_attacks import ATTACKS
 from genworkers.evaluation.picture_mark_readings import KINDS, measure, nulls
-from genworkers.evaluation.picture_marks import add_arguments, threshold
+from genworkers.evaluation.picture_marks import add_arguments, moving, threshold
 
 
 @pytest.fixture
@@ -53,6 +56,22 @@ def test_unmarked_pictures_give_a_low_z_for_each_key(sticker: Path) -> None:
     assert len(highest) == 2
     assert max(highest) < 9.0
     assert least_p > 1e-3
+
+
+@pytest.mark.slow
+def test_animations_are_read_as_they_are_served(sticker: Path) -> None:
+    figures = moving([sticker] * 2, num_frames=2)
+    assert list(figures) == ["webp", "gif", "mp4"]
+    # Of so flat a picture WebP leaves too little.
+    assert all(figures[name]["found_frac"] == figures[name]["together_frac"] == 1 for name in ("gif", "mp4"))
+
+
+@pytest.mark.parametrize("module", [marks, safety])
+def test_every_part_of_a_measurement_is_offered_with_its_arguments(module: ModuleType) -> None:
+    command = [sys.executable, "-m", module.__name__]
+    assert "{text,pictures}" in subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    of_part = subprocess.run([*command, "pictures", "--help"], capture_output=True, text=True, check=True)
+    assert "--corpus" in of_part.stdout
 
 
 def test_missing_rival_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from genworkers.marks import image_mark
-from genworkers.marks.image_mark import PSNR_DB, ImageMarkFinding, detect, embed, findings
+from genworkers.marks import bch, image_mark
+from genworkers.marks.image_mark import PSNR_DB, ImageMarkFinding, embed, findings
 from genworkers.marks.keys import MarkKey
-from genworkers.marks.picture_residual import Pixels
+from genworkers.marks.picture_pattern import TILE_CHIPS, patterns_of
+from genworkers.marks.picture_residual import Pixels, Tiles, _whitened, all_scales
 
 PAYLOAD = 0xABCDEF123
 
@@ -65,6 +66,10 @@ def _on_white(pixels: Pixels) -> Pixels:
 @pytest.fixture(scope="module")
 def marked() -> Pixels:
     return embed(_sticker(), OURS, PAYLOAD)
+
+
+def detect(pixels: Pixels, keys: list[MarkKey]) -> ImageMarkFinding | None:
+    return next(iter(findings(pixels, keys)), None)
 
 
 def _assert_found(found: ImageMarkFinding | None) -> None:
@@ -160,6 +165,23 @@ def test_both_of_two_marks_of_one_key_are_told_from_echoes_after_mirroring_and_c
     twice = embed(embed(_sticker(512, "#7dd3fc"), OURS, PAYLOAD), OURS, 42)
     found = findings(np.ascontiguousarray(attacked(twice)), [OURS])
     assert {each.payload for each in found} == {PAYLOAD, 42}
+
+
+def test_a_payload_that_took_many_corrections_is_not_agreed_though_the_key_is_sure() -> None:
+    """Noisy tiles about as strong as can just be found: of wrong payloads none, or next to none, may be agreed."""
+    chance = np.random.default_rng(3)
+    patterns = patterns_of(OURS.derived(image_mark.PURPOSE))
+    num_tried = image_mark.NUM_PLACES * len(all_scales())
+    agreed, wrong = 0, list[ImageMarkFinding]()
+    for payload in chance.integers(image_mark.NUM_PAYLOADS, size=300).tolist():
+        noisy = 0.43 * patterns.tile(bch.encode(payload)) + chance.normal(size=TILE_CHIPS**2)
+        tiles = Tiles(*_whitened(noisy.astype(np.float32).reshape(1, TILE_CHIPS, TILE_CHIPS)), np.array([128.0]))
+        found = [each for each in image_mark._of_key(tiles, OURS, num_tried) if each.p_value <= image_mark.MAX_P]
+        agreed += any(each.is_agreed for each in found)
+        wrong += [each for each in found if each.payload != payload]
+    assert agreed > 50
+    assert len(wrong) > 5
+    assert not any(each.is_agreed for each in wrong)
 
 
 @pytest.mark.slow

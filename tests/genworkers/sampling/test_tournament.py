@@ -73,6 +73,13 @@ def test_a_row_without_a_place_and_one_without_a_choice_are_left_alone() -> None
     assert weights[2].sum() == pytest.approx(2.7)
 
 
+def test_each_place_is_told_how_often_two_draws_would_differ() -> None:
+    weights = np.array([[6.0, 3.0, 1.0], [1.0, 1.0, 0.0], [2.0, 0.0, 0.0], [1.0, 1e-200, 0.0]])
+    places = [Place(COINS, (n, 2, 3)) for n in range(4)]
+    mark(np.arange(12).reshape(4, 3), weights, places)
+    assert [place.room for place in places] == pytest.approx([1 - 0.36 - 0.09 - 0.01, 0.5, 0.0, 0.0])
+
+
 def test_behind_many_candidates_nothing_changes() -> None:
     weights = np.ones((1, MOST_CANDIDATES + 40))
     mark(np.arange(weights.shape[1])[None], weights, [Place(COINS, (1, 2, 3))])

@@ -99,6 +99,29 @@ def test_ours_stripped_and_saved_anew_is_found_by_its_mark(form: str) -> None:
     assert found.mark.p_value <= 1e-6
 
 
+@pytest.mark.parametrize("form", ["MPO", "TIFF"])
+def test_a_picture_put_behind_ours_does_not_hide_the_mark(form: str) -> None:
+    artifact, data = kept()
+    target = io.BytesIO()
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture.save(target, form, save_all=True, append_images=[Image.new("RGB", (80, 60), "red")])
+    found = verify(target.getvalue())
+    assert (found.answer, found.problem) == (Answer.OURS_STRIPPED, "")
+    assert found.match is not None
+    assert (found.match.artifact, found.match.by) == (artifact, "mark")
+
+
+def test_of_a_picture_that_was_drawn_over_another_both_marks_are_told() -> None:
+    artifact, data = kept()
+    older = image_mark.embed(np.asarray(drawing()), MarkKey(*mark_keys.key_in_use(WorkspaceFactory.create().id)), 42)
+    key = MarkKey(*mark_keys.key_in_use(artifact.workspace_id))
+    twice = image_mark.embed(older, key, int(artifact.mark.payload, 16))
+    found = verify(encoded(Image.fromarray(twice), "PNG"))
+    assert (found.mark_state, found.num_others) == ("found", 1)
+    assert "1 more of this studio's marks" in words.mark(found).meaning
+    assert "more of" not in words.mark(verify(data)).meaning
+
+
 def test_ours_cropped_is_found_by_its_mark() -> None:
     artifact, data = kept()
     picture = Image.open(io.BytesIO(data)).crop((60, 40, 480, 500))
@@ -324,6 +347,25 @@ def test_a_bomb_is_not_decoded() -> None:
     found = verify(encoded(row, "PNG"))
     assert "12000 x 12000 px" in found.problem
     assert found.answer == Answer.UNKNOWN
+
+
+def test_a_long_text_is_looked_at_as_far_as_all_keys_can_be_tried_on_it_in_time(
+    settings: Settings,
+) -> None:
+    """As a whole, 200,000 characters under 400 keys would take more than the time that one file may take."""
+    settings.NETS_DIR = settings.BASE_DIR / "genworkers" / "weights"
+    workspace = WorkspaceFactory.create()
+    for epoch in range(400):
+        mark_keys.rotate(workspace.id, after_epoch=epoch)
+    chance = np.random.default_rng(0)
+    text = " ".join(str(number) for number in chance.integers(0, 100_000, 40_000)).encode()
+    assert len(text) > 200_000
+    found = verify(text)
+    assert (found.problem, found.mark_state, found.is_whole) == ("", "not_found", False)
+    assert "Only its beginning was looked at" in words.mark(found).meaning
+    found = verify(text[:12_000])
+    assert (found.mark_state, found.is_whole) == ("not_found", True)
+    assert "Only" not in words.mark(found).meaning
 
 
 def test_a_megabyte_of_text_is_looked_at_in_bounded_time() -> None:

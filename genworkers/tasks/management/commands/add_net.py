@@ -15,6 +15,7 @@ from genworkers.importing.add_adapter import ADAPTER_MANIFEST, add_adapter, read
 from genworkers.importing.add_net import TRIAL_PROMPT, add_net, name_from
 from genworkers.importing.source_folder import SourceFolder
 from webapp.catalog import selectors as catalog
+from webapp.provenance import tokenizers
 
 
 class Command(BaseCommand):
@@ -75,6 +76,7 @@ class Command(BaseCommand):
             context_tokens=options["context_tokens"],
             may_replace=options["replace"],
         )
+        tokenizers.keep()
         facts = added.manifest
         self.stdout.write(
             f"Added {facts.name}: {facts.source['architecture']}, {facts.num_parameters / 1e6:.1f} M parameters, "
