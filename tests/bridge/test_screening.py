@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from genworkers.codecs.image_bytes import Pixels, to_png
+from genworkers.contract.events import JOB_EVENT, Preview
 from genworkers.contract.safety import Category, Screening
-from genworkers.engine.image_engine import ImageResult
+from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
 from genworkers.tasks import engines, screens
 from genworkers.tasks.image import generate_image
+from genworkers.tasks.judging import Judge
 from genworkers.tasks.text import generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
 from tests.factories import JobFactory
@@ -25,6 +27,7 @@ from webapp.jobs import services
 from webapp.jobs.models import Job
 from webapp.safety import policy, selectors
 from webapp.safety.models import PolicyVersion, Verdict
+from webapp.safety.selectors import PolicyInForce
 from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry
 
@@ -57,8 +60,10 @@ class RedNet:
 
     def __init__(self, category: Category, score: float) -> None:
         self._category, self._score = category, score
+        self.asked: list[Pixels] = []
 
     def screen(self, pictures: Sequence[Pixels]) -> list[Screening]:
+        self.asked += pictures
         return [
             Screening(
                 screen="red net",
@@ -221,6 +226,18 @@ def test_a_picture_is_judged_by_its_pixels(
     assert red.verdicts.get(stage="output").content_sha256 == screens.sha256_of([RED])
 
 
+@pytest.mark.parametrize("num_frames", [1, 8, 9, 17, 64])
+def test_of_a_walk_first_and_last_and_as_many_as_may_be_are_looked_at(num_frames: int, nets: Install) -> None:
+    net = RedNet("weapons", 0.9)
+    nets(picture=net)
+    judge = Judge({}, PolicyInForce(0, STEADY, None))
+    frames = [np.full((2, 2, 4), place, np.uint8) for place in range(num_frames)]
+    judge.pictures(frames, "output")
+    seen = [int(pixels[0, 0, 0]) for pixels in net.asked]
+    assert (seen[0], seen[-1], len(seen)) == (0, num_frames - 1, min(num_frames, 8))
+    assert seen == sorted(set(seen))
+
+
 @pytest.mark.parametrize("action", ["review", "block"])
 def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     nets(picture=RedNet("weapons", 0.9))
@@ -240,6 +257,22 @@ def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch
     else:
         assert job.status == Job.Status.HELD
         assert Artifact.objects.get(job=job).verdicts.get(stage="input").matched == ["weapons"]
+
+
+def test_a_preview_that_would_be_held_hides_those_after_it_and_decides_nothing(
+    nets: Install, monkeypatch: pytest.MonkeyPatch, redis_client: Any
+) -> None:
+    nets(picture=RedNet("nudity", 0.9))
+    steps = [ImageStep(0, 1, 4, 16, 64, BLUE), ImageStep(0, 2, 4, 32, 64, RED), ImageStep(0, 3, 4, 48, 64, BLUE)]
+    others = [ImageStep(1, step, 4, 16 * step, 64, BLUE) for step in range(1, 4)]
+    items = [*steps, *others, ImageResult(0, 7, BLUE), ImageResult(1, 8, BLUE)]
+    job = run(JobFactory.create(kind="image", prompt="two balls"), FakeEngine(saying(items)), monkeypatch)
+    assert job.status == Job.Status.SUCCEEDED
+    assert not Verdict.objects.filter(job=job, stage="output").exclude(action="allow").exists()
+    entries = redis_client.xrange(f"tessera:job:{job.id}:log")
+    events = [JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+    shown = [(event.index, event.step) for event in events if isinstance(event, Preview)]
+    assert shown == [(0, 1), (1, 1), (1, 2), (1, 3)]
 
 
 def test_a_draft_that_would_be_held_is_not_shown(
