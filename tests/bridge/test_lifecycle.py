@@ -212,7 +212,7 @@ def test_a_blocked_word_in_the_output_is_never_shown_nor_kept(serve: Serve, redi
     BlockedTermFactory.create(workspace=job.workspace, term="troll")
     assert run(job).status == Job.Status.BLOCKED
     assert [event.kind for event in events_of(job, redis_client)] == ["blocked"]
-    assert Verdict.objects.get(job=job, stage="output").matched == ["troll"]
+    assert Verdict.objects.get(job=job, stage="output", screen="rules").matched == ["troll"]
     assert not Artifact.objects.exists()
 
 

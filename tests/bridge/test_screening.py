@@ -12,10 +12,11 @@ from genworkers.contract.events import JOB_EVENT, Preview
 from genworkers.contract.safety import Category, Screening
 from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
+from genworkers.engine.ticket import Ticket
 from genworkers.tasks import engines, screens
 from genworkers.tasks.image import generate_image
 from genworkers.tasks.judging import Judge
-from genworkers.tasks.text import generate_text
+from genworkers.tasks.text import GrowingText, generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
 from tests.factories import JobFactory
 from tests.steady_policy import STEADY
@@ -198,7 +199,32 @@ def test_a_long_text_is_looked_at_while_it_grows(
     job = run(JobFactory.create(), FakeEngine(saying(steps)), monkeypatch)
     assert job.status == Job.Status.HELD
     assert redis_client.xlen(f"tessera:job:{job.id}:log") == 1
-    assert len(net.asked) >= 3  # prompt, on the way, at the end
+    assert len(net.asked) == 2  # the prompt, and the whole, which came in one flush, once
+
+
+def test_a_short_text_is_looked_at_before_it_is_shown(
+    nets: Install, monkeypatch: pytest.MonkeyPatch, redis_client: Any
+) -> None:
+    nets(text=WordNet({"gore": ("violence/graphic", 0.9)}))
+    job = run(JobFactory.create(), tell("All gore."), monkeypatch)
+    assert job.status == Job.Status.HELD
+    assert redis_client.xlen(f"tessera:job:{job.id}:log") == 1  # that it started
+
+
+def test_what_is_shown_runs_hardly_ahead_of_what_the_net_has_seen(nets: Install) -> None:
+    net = WordNet({})
+    nets(text=net)
+    judge = Judge({}, PolicyInForce(0, STEADY, None))
+    ticket: Ticket[TextStep] = Ticket(deadline_s=60)
+    text = GrowingText(0, 7, ticket, is_shown=True)
+    for number in range(1, 700):
+        ticket.put(TextStep("ab ", number, "stop" if number == 699 else None))
+        assert text.grow(0.0, judge) is not None
+        seen = len(net.asked[-1]) if net.asked else 0
+        assert len(text.text) - seen < max(50, min(seen, 400))
+    assert [len(asked) for asked in net.asked] == [51, 102, 204, 408, 810, 1212, 1614, 2016, 2097]
+    text.verdicts(judge)
+    assert len(net.asked) == 9  # the end was looked at already
 
 
 def test_a_text_has_the_verdicts_of_rules_and_net_with_the_hash_of_its_words(
