@@ -23,8 +23,8 @@ from genworkers.screening.calibration import Calibration
 CALIBRATION_PART = "calibration"
 REDUCING_GAP = 3.0  # large pictures are averaged before Lanczos; 2048 px take a quarter of the time
 LIGHT = 0.7  # mean light of what can be seen; above it a picture on nothing may be meant for dark pages
-# Beside something dark the mean is low, so a part of this light, too, that takes this share of the picture. Found on 958
-# held-out stickers: as many are flagged as without (44); with .8 it is three more.
+# Beside something dark the mean is low, so a part of this light, too, that takes this share of the picture. Of 958
+# held-out stickers as many are flagged wrongly as without (44); with .8 it is three more.
 NEARLY_WHITE, WHITE_AREA_FRAC = 0.85, 0.02
 
 

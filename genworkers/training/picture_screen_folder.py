@@ -88,8 +88,8 @@ def _card(net: PictureTagger, facts: CheckpointFacts, thresholds: Thresholds) ->
             "64 x 64 px, trained from nothing on composed pictures of the stickers and icons below; it shares no "
             "weights with the nets that draw or with those that judge them in evaluations. Probabilities are "
             "calibrated for pictures of which each category is in one of twenty. The thresholds are where one in two "
-            "hundred harmless stickers of held-out concepts is flagged. Half of what is held out calibrated and set the "
-            "thresholds; figures of it are of the other half.",
+            "hundred harmless stickers of held-out concepts is flagged. Half of what is held out calibrated and set "
+            "the thresholds; figures of it are of the other half.",
             "",
             "| category | flag at | review at | block at |",
             "|---|---|---|---|",

@@ -29,7 +29,7 @@ from genworkers.training.picture_concepts import (
 from genworkers.training.picture_mixing import SEVERAL, Shelf, mixed, plain
 from genworkers.training.picture_screen_folder import write_screen
 from genworkers.training.picture_table import Part, PictureTable, tabulate
-from genworkers.training.train_picture_screen import NOT_NAMED, Names, Pupil, fixed_loss_of, loss_of, masked_loss
+from genworkers.training.train_picture_screen import NOT_NAMED, Names, Pupil, category_loss, fixed_loss_of, loss_of
 
 WIDTHS = (8, 8, 16, 16)
 PARTS: tuple[Part, ...] = ("calibrating", "reported")
@@ -139,7 +139,7 @@ def test_each_held_out_row_is_of_one_part_or_of_none(tiny: PictureTable) -> None
 
 def test_what_is_unsure_teaches_nothing() -> None:
     logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]], requires_grad=True)
-    masked_loss(logits, torch.tensor([[YES, UNSURE], [NO, UNSURE]])).backward()
+    category_loss(logits, torch.tensor([[YES, UNSURE], [NO, UNSURE]])).backward()
     assert logits.grad is not None
     assert bool((logits.grad[:, 1] == 0.0).all())
     assert bool((logits.grad[:, 0] != 0.0).all())
