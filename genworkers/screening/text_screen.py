@@ -61,6 +61,7 @@ class TextScreen:
         self._tokenizer = tokenizer
         self._heads = heads.eval()
         self._calibrations = tuple(calibrations)
+        self.num_encoder_layers = heads.config.encoder_layers
         self.name = name
         self.version = version
         self.thresholds = thresholds
@@ -127,7 +128,7 @@ class TextScreen:
     def _logits_of(self, windows: list[str]) -> Tensor:
         """(B, categories)"""
         token_ids = [self._tokenizer.encode(window) for window in windows]
-        states = self._encoder.encode(token_ids, self._heads.config.encoder_layers)
+        states = self._encoder.encode(token_ids, self.num_encoder_layers)
         found: Tensor = self._heads(torch.stack([pooled(one.cpu()) for one in states]), *self._bags(windows))
         return found
 

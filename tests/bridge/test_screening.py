@@ -6,13 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from django.conf import settings
 
 from genworkers.codecs.image_bytes import Pixels, to_png
+from genworkers.codecs.wordpiece import WordPiece
 from genworkers.contract.events import JOB_EVENT, Preview
 from genworkers.contract.safety import Category, Screening
 from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
 from genworkers.engine.ticket import Ticket
+from genworkers.nets.encoder import load_minilm, minilm_folder
+from genworkers.screening.text_screen import TextScreen, load_text_screen
 from genworkers.tasks import engines, screens
 from genworkers.tasks.image import generate_image
 from genworkers.tasks.judging import Judge
@@ -99,6 +104,16 @@ def run(job: Job, engine: FakeEngine[Any], monkeypatch: pytest.MonkeyPatch) -> J
 
 def tell(words: str) -> FakeEngine[Any]:
     return FakeEngine(saying([TextStep(words, 4, "stop")]))
+
+
+def test_workers_keep_no_more_of_the_encoder_than_the_screen_runs() -> None:
+    texts = screens.loaded().texts
+    assert isinstance(texts, TextScreen)
+    assert len(texts._encoder.layers) == texts.num_encoder_layers == 3
+    folder = minilm_folder()
+    encoder, wordpiece = load_minilm(folder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
+    whole = load_text_screen(settings.SCREENS_DIR / "text", encoder, wordpiece)
+    assert texts.screen(["a fox on a boat"]) == whole.screen(["a fox on a boat"])
 
 
 def test_a_prompt_that_the_net_blocks_never_reaches_the_engine(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
