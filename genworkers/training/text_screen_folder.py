@@ -36,6 +36,8 @@ LIMITS = [
     "Hate that needs the world to be understood (irony, emoji in place of words, dog whistles) it often misses.",
     "Its probabilities hold for a mixture in which one text in ten is bad; where fewer are, it says too much.",
     "It reads 320 characters at a time: what only a whole page means, it does not see.",
+    "The worst window of a text counts, whatever its length, so the longer a harmless text is, the likelier it is "
+    "flagged: see the table by length. One bad sentence in a long text could not be told from that, so it stays so.",
 ]
 
 
