@@ -35,6 +35,7 @@ _SUM = re.compile(r"[\d\W]*[=+*/<>^%\u00d7\u00f7\u2212][\d\W]*")
 _MAY_BE_SPACED = re.compile(r"(?<![^\W_])[^\W_](?![^\W_])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _STRETCHED = re.compile(r"(.)\1{2,}", re.DOTALL)
+_LINE_SIGNS = dict.fromkeys(map(ord, "\t\r\n"))
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}={0,2}(?![A-Za-z0-9+/=_-])")
 
 
@@ -138,13 +139,15 @@ def decoded(text: str) -> set[str]:
 
 
 def _from_base64(found: re.Match[str]) -> str:
-    """The decoded word when it is readable text, else the word itself."""
+    """The decoded word when it is readable text, else the word itself; "emphatically" is a word, not seven signs."""
+    if found[0].isalpha() and found[0][1:].islower():
+        return found[0]
     word = found[0].rstrip("=").replace("-", "+").replace("_", "/")
     try:
         content = base64.b64decode(word + "=" * (-len(word) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return found[0]
-    visible = _INVISIBLE.sub("", "".join(content.split()))
+    visible = _INVISIBLE.sub("", content.translate(_LINE_SIGNS))
     return content if visible.isprintable() else found[0]
 
 
