@@ -29,10 +29,13 @@ _LEET_ONE_AS_L = _LEET | {ord(sign): "l" for sign in "1!|"}
 _MAY_BE_LEET = re.compile(r"[013457@$!|]")
 _ONE = re.compile(r"[1!|]")
 _LEET_WORD = re.compile(r"(?:[^\W_]|[@$])(?:[^\W_]|[@$!|])*(?:[^\W_]|[@$])")
-_SPACED_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[ \t._*~·•/\\,'’|+-]{1,3}[^\W_](?![^\W_])){2,}")
+# Anything but letters and digits may stand between, not the signs @, $ and !, which are letters there ("n@z!s").
+_SPACED_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:(?:_|[^\w@$!]){1,4}[^\W_](?![^\W_])){2,}")
+_SUM = re.compile(r"[\d\W]*[=+*/<>^%\u00d7\u00f7\u2212][\d\W]*")
 _MAY_BE_SPACED = re.compile(r"(?<![^\W_])[^\W_](?![^\W_])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _STRETCHED = re.compile(r"(.)\1{2,}", re.DOTALL)
+_LINE_SIGNS = dict.fromkeys(map(ord, "\t\r\n"))
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}={0,2}(?![A-Za-z0-9+/=_-])")
 
 
@@ -73,6 +76,11 @@ def _settle(text: str, look_alikes: dict[int, str]) -> str:
     return text
 
 
+def _joined(found: re.Match[str]) -> str:
+    """Spaced letters without what is between them; digits of a sum stay as they are."""
+    return found[0] if _SUM.fullmatch(found[0]) else _SEPARATORS.sub("", found[0])
+
+
 def _undo_leet(text: str, table: dict[int, str]) -> str:
     def letters(found: re.Match[str]) -> str:
         word = found[0]
@@ -103,7 +111,7 @@ def _words(text: str, *, is_one_l: bool = False, max_repeats: int = 2) -> str:
     for _ in range(MAX_PASSES):
         before = text
         if _MAY_BE_SPACED.search(text):
-            text = _SPACED_LETTERS.sub(lambda found: _SEPARATORS.sub("", found[0]), text)
+            text = _SPACED_LETTERS.sub(_joined, text)
         if _MAY_BE_LEET.search(text):
             text = _undo_leet(text, leet)
         text = _STRETCHED.sub(lambda found: found[1] * max_repeats, text)
@@ -131,13 +139,16 @@ def decoded(text: str) -> set[str]:
 
 
 def _from_base64(found: re.Match[str]) -> str:
-    """The decoded word when it is readable text, else the word itself."""
+    """The decoded word when it is readable text, else the word itself; "emphatically" is a word, not seven signs."""
+    if found[0].isalpha() and found[0][1:].islower():
+        return found[0]
     word = found[0].rstrip("=").replace("-", "+").replace("_", "/")
     try:
         content = base64.b64decode(word + "=" * (-len(word) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return found[0]
-    return content if content.isprintable() else found[0]
+    visible = _INVISIBLE.sub("", content.translate(_LINE_SIGNS))
+    return content if visible.isprintable() else found[0]
 
 
 def turned(text: str) -> tuple[str, str]:

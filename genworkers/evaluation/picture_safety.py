@@ -85,13 +85,16 @@ def judge_mixed(screen: PictureScreen, pictures: Mixed, groups: Sequence[str]) -
 
 
 def corpus_figures(screen: PictureScreen, table: PictureTable, num_mixed: int = NUM_MIXED) -> Figures:
-    """Held-out concepts alone on white, trained concepts in styles never seen, and scenes of held-out concepts."""
+    """Held-out concepts alone on white, trained concepts in styles never seen, and scenes of held-out concepts.
+
+    Of each the part that neither calibrated nor set a threshold.
+    """
     figures: Figures = {}
     for title, out, sources in (("held_out_concepts", True, False), ("held_out_styles", False, True)):
-        rows = table.rows(held_out_concepts=out, held_out_sources=sources)
+        rows = table.rows(held_out_concepts=out, held_out_sources=sources, part="reported")
         judged = judge_mixed(screen, plain(table, rows), [table.concepts[row] for row in rows])
         figures[title] = figures_of(judged, screen)
-    rows = table.rows(held_out_concepts=True, held_out_sources=False)
+    rows = table.rows(held_out_concepts=True, held_out_sources=False, part="reported")
     generator = torch.Generator().manual_seed(3)
     scenes = mixed(table, Shelf(table, rows), num_mixed, generator, category_chance=0.3)
     figures["held_out_scenes"] = figures_of(

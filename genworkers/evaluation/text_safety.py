@@ -41,6 +41,8 @@ LEVELS = ("flag_at", "review_at", "block_at")
 NUM_DISGUISED = 300
 NUM_TIMED = 500
 LONG_CHARS = 1_000_000
+JOINED_CHARS, NUM_JOINED = (150, 600, 1_500, 5_000, 15_000), 40
+WINDOW_BUCKETS = (4, 16, 64, 10**6)  # up to so many windows
 Figures = dict[str, Any]
 Chances = NDArray[np.float64]
 ENCODINGS: Mapping[str, Disguise] = {
@@ -130,6 +132,36 @@ def studio_figures(screen: TextScreen, rows: Sequence[ScreenRow], chances: Chanc
             over = {level: (chances[mask] >= levels_of(screen, level)).any(axis=1).mean() for level in LEVELS}
             figures[source] = {"rows": int(mask.sum()), **{level: float(frac) for level, frac in over.items()}}
     return figures
+
+
+def length_figures(screen: TextScreen, rows: Sequence[ScreenRow], *, num: int = NUM_JOINED, seed: int = 0) -> Figures:
+    """Share of harmless texts at each level by how many windows are read of them: the worst of many counts.
+
+    The texts are held-out harmless ones that nobody learnt from, joined until long enough: `num` of each length.
+    """
+    harmless = [row.text for row in rows if row.source in NEVER_LEARNT and not row.is_positive]
+    random = np.random.default_rng(seed)
+    texts = [_joined(harmless, chars, random) for chars in JOINED_CHARS for _ in range(num)]
+    num_windows = np.array([len(screen.windows(text)) for text in texts])
+    chances = chances_of(screen, texts)
+    over = {level: np.any(chances >= levels_of(screen, level), axis=1) for level in LEVELS}
+    figures: Figures = {}
+    for low, high in zip((0, *WINDOW_BUCKETS), WINDOW_BUCKETS, strict=False):
+        mask = (num_windows > low) & (num_windows <= high)
+        if mask.any():
+            lengths = np.array([len(text) for text in texts])[mask]
+            name = f"{low + 1} to {high}" if high < WINDOW_BUCKETS[-1] else f"more than {low}"
+            figures[name] = {"texts": int(mask.sum()), "chars": int(np.median(lengths))} | {
+                level: float(is_over[mask].mean()) for level, is_over in over.items()
+            }
+    return figures
+
+
+def _joined(texts: Sequence[str], num_chars: int, random: np.random.Generator) -> str:
+    parts: list[str] = []
+    while sum(map(len, parts)) < num_chars:
+        parts.append(texts[int(random.integers(len(texts)))])
+    return "\n".join(parts)
 
 
 def evasion_figures(screen: TextScreen, rows: Sequence[ScreenRow], *, seed: int = 0) -> Figures:
@@ -234,6 +266,7 @@ def table(figures: Figures) -> str:
         "Precision and recall": _precision_table(figures),
         "At the recommended thresholds": _level_table(figures),
         "Harmless prompts over a threshold of any category": _studio_table(figures),
+        "Harmless texts by length": _length_table(figures),
         "Disguises": _evasion_table(figures),
         "Groups of people, and time": _closing(figures),
     }
@@ -280,6 +313,14 @@ def _studio_table(figures: Figures) -> str:
     ]
     every = [_percent(figures["levels"]["any"][level]["studio_frac"]) for level in LEVELS]
     return _markdown(["source", "prompts", *LEVELS], [*rows, ["all", str(figures["levels"]["num_studio"]), *every]])
+
+
+def _length_table(figures: Figures) -> str:
+    rows = [
+        [windows, str(one["texts"]), str(one["chars"]), *(_percent(one[level]) for level in LEVELS)]
+        for windows, one in figures["lengths"].items()
+    ]
+    return _markdown(["windows, of all spellings", "texts", "characters (median)", *LEVELS], rows)
 
 
 def _evasion_table(figures: Figures) -> str:
@@ -340,6 +381,7 @@ def run(options: argparse.Namespace) -> None:
         "auprc": precision_figures(asked, chances, baseline),
         "levels": level_figures(screen, asked, chances),
         "studio": studio_figures(screen, asked, chances),
+        "lengths": length_figures(screen, asked),
         "evasion": evasion_figures(screen, asked),
         "groups": group_figures(screen),
         "latency": latency_figures(screen, asked),

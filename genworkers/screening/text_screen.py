@@ -61,6 +61,7 @@ class TextScreen:
         self._tokenizer = tokenizer
         self._heads = heads.eval()
         self._calibrations = tuple(calibrations)
+        self.num_encoder_layers = heads.config.encoder_layers
         self.name = name
         self.version = version
         self.thresholds = thresholds
@@ -82,7 +83,7 @@ class TextScreen:
 
         Of a text with more than `MAX_READ_WINDOWS` windows those are read that the n-grams alone find worst.
         """
-        windows = list(dict.fromkeys(window for reading in self._readings(text) for window in _windows(reading)))
+        windows = self.windows(text)
         if not windows:
             return np.full(len(TEXT_CATEGORIES), -np.inf, dtype=np.float32)
         if len(windows) > MAX_READ_WINDOWS:
@@ -94,6 +95,10 @@ class TextScreen:
         ]
         worst: NDArray[np.float32] = torch.cat(found).amax(0).numpy()
         return worst
+
+    def windows(self, text: str) -> list[str]:
+        """All pieces of all spellings of the text, each once; empty where nothing is said."""
+        return list(dict.fromkeys(window for reading in self._readings(text) for window in _windows(reading)))
 
     def _readings(self, text: str) -> set[str]:
         """The text as it stands and each way in which it may have been meant; of its first `MAX_READ_CHARS`."""
@@ -127,7 +132,7 @@ class TextScreen:
     def _logits_of(self, windows: list[str]) -> Tensor:
         """(B, categories)"""
         token_ids = [self._tokenizer.encode(window) for window in windows]
-        states = self._encoder.encode(token_ids, self._heads.config.encoder_layers)
+        states = self._encoder.encode(token_ids, self.num_encoder_layers)
         found: Tensor = self._heads(torch.stack([pooled(one.cpu()) for one in states]), *self._bags(windows))
         return found
 

@@ -32,6 +32,8 @@ PREVIEW_QUALITY = 50
 # All previews of a job together, as they are sent; the last one of each picture is sent in any case.
 PREVIEW_BUDGET_BYTES = 240_000
 DRAFT_QUALITY = 80
+# From these verdicts on a preview on, nothing more is shown of its picture.
+HIDDEN = (Action.REVIEW, Action.BLOCK)
 THUMBNAIL_PX = 256
 THUMBNAIL_QUALITY = 85
 
@@ -66,6 +68,7 @@ class _Canvasser:
     judge: Judge
     left_bytes: int = PREVIEW_BUDGET_BYTES
     newest: ImageStep | None = None
+    hidden: set[int] = field(default_factory=set)
     made: list[_Made] = field(default_factory=list)
 
     def take(self, item: ImageItem) -> Preview | None:
@@ -90,7 +93,7 @@ class _Canvasser:
         return None
 
     def _preview(self, step: ImageStep) -> Preview | None:
-        if step.preview is None:
+        if step.preview is None or not self._may_show(step.index, step.preview):
             return None
         url = _data_url(step.preview, PREVIEW_QUALITY)
         if len(url) > self.left_bytes and step.step < step.num_steps:
@@ -104,6 +107,13 @@ class _Canvasser:
             num_tiles=step.num_tiles,
             image=url,
         )
+
+    def _may_show(self, index: int, preview: Pixels) -> bool:
+        """Whether nothing so far spoke against showing this picture on its way. It decides nothing about the result:
+        what is half drawn is easily taken for what it will not become."""
+        if index not in self.hidden and severest(self.judge.pictures([preview], "output")) in HIDDEN:
+            self.hidden.add(index)
+        return index not in self.hidden
 
     def _draft(self, result: ImageResult) -> Preview:
         url = _data_url(result.pixels, DRAFT_QUALITY)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import numpy as np
+
 from genworkers.codecs.image_bytes import Pixels
 from genworkers.contract.safety import Screening
 from genworkers.tasks import screens
@@ -13,7 +15,7 @@ from webapp.safety.models import Action
 from webapp.safety.rules import SEVERITY, ScreenResult, Stage
 from webapp.safety.selectors import PolicyInForce, policy_of
 
-# Of a walk so many pictures are looked at, evenly spread: neighbours hardly differ.
+# Of a walk so many pictures are looked at, evenly spread from the first to the last: neighbours hardly differ.
 MAX_LOOKED_AT = 8
 
 
@@ -56,8 +58,8 @@ class Judge:
 
     def pictures(self, pictures: Sequence[Pixels], stage: Stage) -> list[ScreenResult]:
         """One verdict on a picture, or on all pictures of a walk: the severest of those that are looked at."""
-        every = -(-len(pictures) // MAX_LOOKED_AT)
-        looked_at = [pictures[place] for place in range(0, len(pictures), every)]
+        places = np.linspace(0, len(pictures) - 1, min(len(pictures), MAX_LOOKED_AT)).round().astype(int)
+        looked_at = [pictures[place] for place in places]
         sha256 = screens.sha256_of(looked_at)
         asked = screens.loaded().pictures.screen(looked_at)
         return [max((self._weighed(screening, stage, sha256) for screening in asked), key=_severity)]

@@ -106,7 +106,10 @@ class Run:
 
     @property
     def may_show(self) -> bool:
-        """Whether watchers may see the work in progress; what will wait for a reviewer is not shown on the way."""
+        """Whether watchers may see the work in progress, by what was given: what it makes will wait for a reviewer.
+
+        What is made meanwhile is looked at where it is shown, in `text.py` and `image.py`.
+        """
         return rules.severest(self.given_verdicts) != Action.REVIEW
 
     def publish(self, *messages: JobEvent, progress: dict[str, int] | None = None) -> bool:

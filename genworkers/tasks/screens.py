@@ -61,6 +61,7 @@ def loaded() -> Screens:
     folder = minilm_folder()
     encoder = load_minilm(folder).to(torch.bfloat16)
     texts = load_text_screen(settings.SCREENS_DIR / "text", encoder, WordPiece(folder / "tokenizer.json"))
+    del encoder.layers[texts.num_encoder_layers :]  # half of them; nobody else has this copy, and the screen never asks
     return Screens(texts, load_picture_screen(settings.SCREENS_DIR / "picture"))
 
 

@@ -34,9 +34,10 @@ def calibrate(
     """One calibration for each of the net's categories.
 
     The pictures hold held-out concepts, and trained ones in held-out styles: some categories have no held-out concept.
+    Of both only the part for it; `genworkers.evaluation.safety` reports on the other.
     """
-    held_out = table.rows(held_out_concepts=True, held_out_sources=False)
-    rows = [*held_out, *(row for out in (True, False) for row in _of_held_out_sources(table, out))]
+    held_out = _calibrating(table, True, False)
+    rows = [*held_out, *_calibrating(table, True, True), *_calibrating(table, False, True)]
     shelf = Shelf(table, rows)
     generator = torch.Generator().manual_seed(2)
     logits, labels = [], []
@@ -64,7 +65,7 @@ def recommend(
 
     Most of this is no crime on a sticker, so only REVIEWED categories are ever held, and nothing is blocked.
     """
-    rows = [row for row in table.rows(held_out_concepts=True, held_out_sources=False) if table.sources[row] in STYLES]
+    rows = [row for row in _calibrating(table, True, False) if table.sources[row] in STYLES]
     things = plain(table, rows)
     net.eval()
     with torch.inference_mode():
@@ -117,8 +118,8 @@ def with_prior(calibration: Calibration, prior_frac: float, new_prior_frac: floa
     return Calibration(calibration.logits, tuple(chances))
 
 
-def _of_held_out_sources(table: PictureTable, held_out_concepts: bool) -> list[int]:
-    return table.rows(held_out_concepts=held_out_concepts, held_out_sources=True)
+def _calibrating(table: PictureTable, held_out_concepts: bool, held_out_sources: bool) -> list[int]:
+    return table.rows(held_out_concepts=held_out_concepts, held_out_sources=held_out_sources, part="calibrating")
 
 
 def _sigmoid(values: Floats) -> Floats:

@@ -18,10 +18,9 @@ LICENCES = [
     "Fluent Emoji (flat, colour, high contrast, 3D): MIT, Copyright (c) Microsoft Corporation",
     "Noto Emoji and Blob Emoji: Apache-2.0, Copyright Google LLC",
     "Twemoji: CC BY 4.0, Copyright Twitter, Inc and other contributors",
-    "EmojiTwo and FxEmojis (calibration only): CC BY 4.0, Copyright the EmojiTwo contributors; Mozilla Foundation",
+    "EmojiTwo and FxEmojis (held out): CC BY 4.0, Copyright the EmojiTwo contributors; Mozilla Foundation",
     "game-icons.net: CC BY 3.0, by their authors (Lorc, Delapouite, Skoll, sbed and others)",
-    "Material Design Icons: Apache-2.0; Phosphor: MIT; Lucide (calibration only): ISC; Bootstrap Icons (calibration "
-    "only): MIT",
+    "Material Design Icons: Apache-2.0; Phosphor: MIT; Lucide (held out): ISC; Bootstrap Icons (held out): MIT",
     "Dungeon Crawl Stone Soup tiles: CC0",
     "Fashion-MNIST (as pictures without any category): MIT, Copyright (c) 2017 Zalando SE",
     "LPC characters (as pictures without any category): CC BY 3.0 or OGA-BY 3.0, by their authors; their names are in "
@@ -89,7 +88,8 @@ def _card(net: PictureTagger, facts: CheckpointFacts, thresholds: Thresholds) ->
             "64 x 64 px, trained from nothing on composed pictures of the stickers and icons below; it shares no "
             "weights with the nets that draw or with those that judge them in evaluations. Probabilities are "
             "calibrated for pictures of which each category is in one of twenty. The thresholds are where one in two "
-            "hundred harmless stickers of held-out concepts is flagged.",
+            "hundred harmless stickers of held-out concepts is flagged. Half of what is held out calibrated and set "
+            "the thresholds; figures of it are of the other half.",
             "",
             "| category | flag at | review at | block at |",
             "|---|---|---|---|",

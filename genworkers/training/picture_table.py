@@ -1,5 +1,6 @@
 """What the picture screen learns from: stickers, icons and game tiles with what each one shows, and harmless others."""
 
+import hashlib
 import io
 import json
 import lzma
@@ -8,6 +9,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +23,11 @@ from genworkers.training.judge_data import STYLES
 from genworkers.training.picture_concepts import KNOWN, NO, UNSURE, YES, icon_concept, icon_labels, sticker_labels
 from genworkers.training.sticker_data import is_held_out, load_stickers, read_captions
 
-HELD_OUT_SOURCES = frozenset({"fxemoji", "emojitwo", "lucide", "bootstrap"})
+CALIBRATING_SOURCES, REPORTED_SOURCES = frozenset({"fxemoji", "lucide"}), frozenset({"emojitwo", "bootstrap"})
+HELD_OUT_SOURCES = CALIBRATING_SOURCES | REPORTED_SOURCES
+# What is held out calibrates and sets thresholds, or figures are reported of it: never both.
+Part: TypeAlias = Literal["calibrating", "reported"]
+SOURCES_OF_PART: dict[Part, frozenset[str]] = {"calibrating": CALIBRATING_SOURCES, "reported": REPORTED_SOURCES}
 ICON_SETS = frozenset(
     {"game_icons", "mdi", "phosphor_fill", "phosphor_duotone", "phosphor_regular", "lucide", "bootstrap"}
 )
@@ -56,13 +62,25 @@ class PictureTable:
     is_icon: Tensor
     is_held_out: Tensor
 
-    def rows(self, *, held_out_concepts: bool, held_out_sources: bool) -> list[int]:
-        """Rows whose concept and whose source are held out or not."""
+    def rows(self, *, held_out_concepts: bool, held_out_sources: bool, part: Part | None = None) -> list[int]:
+        """Rows whose concept and whose source are held out or not.
+
+        Args:
+            part: only those whose held-out concept and held-out source are both for this; None is all of them.
+        """
         return [
             row
             for row, (is_out, source) in enumerate(zip(self.is_held_out.tolist(), self.sources, strict=True))
-            if is_out == held_out_concepts and (source in HELD_OUT_SOURCES) == held_out_sources
+            if is_out == held_out_concepts
+            and (source in HELD_OUT_SOURCES) == held_out_sources
+            and (part is None or not is_out or _part_of(self.concepts[row]) == part)
+            and (part is None or not held_out_sources or source in SOURCES_OF_PART[part])
         ]
+
+
+def _part_of(concept: str) -> Part:
+    """Half of the concepts each, by a hash that has nothing to do with which are held out."""
+    return "reported" if hashlib.sha256(f"half {concept}".encode()).digest()[0] % 2 else "calibrating"
 
 
 @dataclass

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from genworkers.codecs.wordpiece import WordPiece
 from genworkers.nets.encoder import load_minilm, minilm_folder
 from genworkers.nets.picture_tagger import PictureTagger, PictureTaggerConfig
+from genworkers.training.masked_losses import known_losses
 from genworkers.training.picture_calibration import calibrate, recommend
-from genworkers.training.picture_concepts import KNOWN, UNSURE, YES
+from genworkers.training.picture_concepts import KNOWN
 from genworkers.training.picture_mixing import SEVERAL, Mixed, Shelf, mixed
 from genworkers.training.picture_screen_folder import write_screen
 from genworkers.training.picture_table import PictureTable, read_picture_table
@@ -37,16 +38,15 @@ NAME_WEIGHT = 0.4
 NOT_NAMED = -1
 
 
-def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy over what is known: the sum of the categories' means.
+def category_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """The sum of the categories' mean losses over what is known.
 
     Args:
         logits: (B, C).
         labels: (B, C): YES, NO, or UNSURE, which counts for nothing.
     """
-    is_known = (labels != UNSURE).float()
-    losses = F.binary_cross_entropy_with_logits(logits, (labels == YES).float(), reduction="none")
-    return ((losses * is_known).sum(0) / is_known.sum(0).clamp(min=1.0)).sum()
+    losses, is_known = known_losses(logits, labels)
+    return (losses.sum(0) / is_known.sum(0).clamp(min=1)).sum()
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Pupil(nn.Module):
         is_named = name != NOT_NAMED
         meant = F.normalize(self.meaning(features[is_named]).float(), dim=1)
         name_loss = F.cross_entropy(self.log_scale.clamp(max=4.0).exp() * meant @ vectors.T, name[is_named])
-        return masked_loss(self.tagger.out(features).float(), labels) + NAME_WEIGHT * name_loss
+        return category_loss(self.tagger.out(features).float(), labels) + NAME_WEIGHT * name_loss
 
 
 def loss_of(pupil: Pupil, table: PictureTable, names: Names, rows: Sequence[int]) -> Loss:
@@ -137,7 +137,7 @@ def fixed_loss_of(net: PictureTagger, table: PictureTable, rows: Sequence[int]) 
     pictures = mixed(table, Shelf(table, rows), NUM_HELD_OUT, generator, category_chance=CATEGORY_CHANCE)
 
     def loss(_: torch.Generator) -> Tensor:
-        return masked_loss(net(pictures.pictures), pictures.labels)
+        return category_loss(net(pictures.pictures), pictures.labels)
 
     return loss
 

@@ -10,8 +10,8 @@ import json
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genworkers.checkpoints import NET_PART, CheckpointFacts, save
 from genworkers.codecs.hashed_ngrams import hashed_ngrams
 from genworkers.codecs.wordpiece import WordPiece
-from genworkers.contract.safety import TEXT_CATEGORIES, TextCategory
+from genworkers.contract.safety import TEXT_CATEGORIES
 from genworkers.nets.encoder import TextEncoder, load_minilm, minilm_folder
 from genworkers.nets.text_heads import TextHeads, TextHeadsConfig, pooled
 from genworkers.screening.calibration import Calibration, fit_isotonic
-from genworkers.screening.text_screen import CALIBRATION_PART, WINDOW_CHARS, TextScreen, bags_of
+from genworkers.screening.text_screen import WINDOW_CHARS, TextScreen, bags_of
 from genworkers.training.disguises import disguised
+from genworkers.training.masked_losses import known_losses
 from genworkers.training.screen_data import (
     CALIBRATING,
     NEVER_LEARNT,
@@ -41,6 +41,7 @@ from genworkers.training.screen_data import (
     read_rows,
     targets_of,
 )
+from genworkers.training.text_screen_folder import Thresholds, write_checkpoint
 
 BATCH, RATE, BAG_RATE, WEIGHT_DECAY = 256, 1e-3, 1e-2, 1e-2
 UNSEEN_STATES_FRAC, UNSEEN_BAG_FRAC = 0.1, 0.15
@@ -54,31 +55,6 @@ SEVERE = frozenset({"sexual/minors", "self-harm"})
 MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
 STUDIO_SOURCES = frozenset({"stickers", "t2i_compbench", "coco_captions", "parti", "geneval"})
 NEVER_JOINED = STUDIO_SOURCES | NEVER_LEARNT | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
-Thresholds = dict[TextCategory, dict[str, float]]
-LICENCES = [
-    "AdvBench, HarmBench, StrongREJECT (instructions): MIT, Copyright (c) their authors and the Center for AI Safety",
-    "CatQA, DangerousQA, HarmfulQA (instructions): Apache-2.0, Copyright declare-lab",
-    "CoCoNot (instructions and harmless contrasts): MIT, Copyright (c) Allen Institute for AI",
-    "Hatemoji, the build set: CC BY 4.0, Hannah Rose Kirk and others",
-    "Hate Speech and Offensive Language: MIT, Copyright (c) Thomas Davidson",
-    "Adversarial Nibbler (prompts, votes): CC BY 4.0, Google and others",
-    "Toxicity: MIT, Copyright (c) Surge AI; GPTFuzz questions: MIT, Copyright (c) Jiahao Yu",
-    "Harmless prompts: COCO captions, T2I-CompBench, GenEval, PartiPrompts, prompts.chat, prompts of DiffusionDB: as "
-    "gathered in the project's corpus, which holds no licence text of theirs",
-    "Sticker names and keywords: Unicode License v3, Copyright (c) 2015-2024 Unicode, Inc.; emojilib, MIT",
-    "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
-]
-LIMITS = [
-    "English. Other languages are read letter by letter; nothing was measured there.",
-    "Self-harm, sexual/minors, violence/graphic and threats have few examples in the sets: much of what it knows of "
-    "them are sentences written for it, mildly worded. Coarse wording, slang and code words of these it may miss.",
-    "Most labels beside hate are weak: by the kind that a set names, or by plain words.",
-    "Self-harm is found on held-out sentences no better than the table says: it knows few phrases.",
-    "Adult and underage are not well told apart: of what it scores above .1 for sexual/minors, a third is.",
-    "Hate that needs the world to be understood (irony, emoji in place of words, dog whistles) it often misses.",
-    "Its probabilities hold for a mixture in which one text in ten is bad; where fewer are, it says too much.",
-    "It reads 320 characters at a time: what only a whole page means, it does not see.",
-]
 
 
 @dataclass(frozen=True)
@@ -146,15 +122,6 @@ def learnt_rows(rows: Sequence[ScreenRow]) -> list[ScreenRow]:
     return [*rows, *hidden]
 
 
-def masked_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor) -> Tensor:
-    """Binary cross-entropy over known labels only; a category's positives weigh `positive_weight` times as much."""
-    is_known = targets != UNKNOWN
-    loss = F.binary_cross_entropy_with_logits(
-        logits, targets.clamp(min=0).float(), pos_weight=positive_weight, reduction="none"
-    )
-    return (loss * is_known).sum() / is_known.sum().clamp(min=1)
-
-
 def train(texts: ReadTexts, targets: Tensor, config: TextHeadsConfig, *, epochs: int, seed: int) -> TextHeads:
     """Heads after so many epochs; those of texts without states know n-grams alone.
 
@@ -176,7 +143,8 @@ def train(texts: ReadTexts, targets: Tensor, config: TextHeadsConfig, *, epochs:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE, BAG_RATE], total_steps=num_steps)
     for rows in _batches(len(targets), epochs):
         states, ngrams = _inputs(texts, rows, config)
-        loss = masked_loss(heads(states, *bags_of(ngrams)), targets[rows], positive_weight)
+        losses, is_known = known_losses(heads(states, *bags_of(ngrams)), targets[rows], positive_weight)
+        loss = losses.sum() / is_known.sum().clamp(min=1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -264,7 +232,11 @@ def screened_logits(screen: TextScreen, texts: Sequence[str]) -> NDArray[np.floa
 
 
 def screen_rows(corpus: Path, encoder: TextEncoder, tokenizer: WordPiece, cache: Path) -> list[ScreenRow]:
-    """All rows, near paraphrases in one group by the mean state of the encoder's last layer."""
+    """All rows, near paraphrases in one group by the mean state of the encoder's last layer.
+
+    Not so in the sources of NEVER_JOINED, which hold too many texts: there only what came as one group stays together.
+    Of the 2,421 tweets of Davidson's that are held out 63 have a near copy among those that train.
+    """
     rows = read_rows(corpus)
     places = [place for place, row in enumerate(rows) if row.source not in NEVER_JOINED]
     texts = [rows[place].text for place in places]
@@ -318,68 +290,6 @@ def raw_screen(encoder: TextEncoder, tokenizer: WordPiece, heads: TextHeads) -> 
     """A screen whose logits count and whose probabilities do not yet."""
     unknown = [Calibration((0.0,), (0.5,))] * len(TEXT_CATEGORIES)
     return TextScreen(encoder, tokenizer, heads, unknown, name="uncalibrated", version="", thresholds={})
-
-
-def write_checkpoint(
-    folder: Path,
-    heads: TextHeads,
-    calibrations: Sequence[Calibration],
-    thresholds: Thresholds,
-    training: dict[str, Any],
-) -> None:
-    """Weights, calibration, manifest and card; `genworkers.evaluation.safety` adds its table to the card."""
-    knots = {name: asdict(one) for name, one in zip(TEXT_CATEGORIES, calibrations, strict=True)}
-    facts = CheckpointFacts(
-        name=folder.name,
-        kind="text",
-        family="text-screen",
-        title="Text screen",
-        config={"heads": asdict(heads.config), "thresholds": thresholds},
-        licences=LICENCES,
-        training=training,
-        limits=LIMITS,
-    )
-    parts = {CALIBRATION_PART: ("calibration.json", (json.dumps(knots, indent=1) + "\n").encode())}
-    save(folder, facts, weights={NET_PART: heads.state_dict()}, other_parts=parts, card=_card(thresholds, training))
-
-
-def _card(thresholds: Thresholds, training: Mapping[str, Any]) -> str:
-    levels = "\n".join(
-        f"| {name} | {one['flag_at']} | {one['review_at']} | {one['block_at']} "
-        f"| {training['positives'][name]} | {training['calibrating'][name]} |"
-        for name, one in thresholds.items()
-    )
-    sources = ", ".join(f"{name} {count}" for name, count in training["rows"].items())
-    return f"""# Text screen
-
-Says for a prompt or a text how likely it is of nine categories: the eight of OpenAI's moderation endpoint (Markov et
-al. 2022, arXiv:2208.03274) and illicit. The first layers of all-MiniLM-L6-v2, frozen, and a bag of hashed n-grams go
-through one hidden layer; isotonic regression makes probabilities of its logits. A text is read as it stands and in
-every spelling that undoes a disguise; the worst counts. What follows is the workspace's policy, not the screen's.
-
-## Training
-
-{training["epochs"]} passes over {sum(training["rows"].values())} rows, {training["spent_s"]} s in all on a CPU core.
-A label may be unknown and has no part in the loss then: no set labels all nine.
-Rows by source: {sources}. "written" are sentences made for this
-screen: the thin categories, kind and unkind sentences about the same groups of people, and harmless ones that sound
-like harm. Every positive row stands there once more in disguise. HateCheck, XSTest, HatemojiCheck, I2P and OpenAI's
-samples were not used for anything.
-
-| category | flag at | review at | block at | positives that trained | positives that calibrated |
-|---|---|---|---|---|---|
-{levels}
-
-Self-harm should be answered with help, never with a plain block, whatever the number says.
-
-## Limits
-
-{chr(10).join(f"* {limit}" for limit in LIMITS)}
-
-## Sets, licences and attribution
-
-{chr(10).join(f"* {licence}" for licence in LICENCES)}
-"""
 
 
 if __name__ == "__main__":

@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from django.conf import settings
 
 from genworkers.codecs.image_bytes import Pixels, to_png
+from genworkers.codecs.wordpiece import WordPiece
+from genworkers.contract.events import JOB_EVENT, Preview
 from genworkers.contract.safety import Category, Screening
-from genworkers.engine.image_engine import ImageResult
+from genworkers.engine.image_engine import ImageResult, ImageStep
 from genworkers.engine.sequence import TextStep
+from genworkers.engine.ticket import Ticket
+from genworkers.nets.encoder import load_minilm, minilm_folder
+from genworkers.screening.text_screen import TextScreen, load_text_screen
 from genworkers.tasks import engines, screens
 from genworkers.tasks.image import generate_image
-from genworkers.tasks.text import generate_text
+from genworkers.tasks.judging import Judge
+from genworkers.tasks.text import GrowingText, generate_text
 from tests.bridge.fake_engine import FakeEngine, saying
 from tests.factories import BlockedTermFactory, JobFactory
 from tests.steady_policy import STEADY
@@ -25,6 +33,7 @@ from webapp.jobs import services
 from webapp.jobs.models import Job
 from webapp.safety import policy, selectors
 from webapp.safety.models import PolicyVersion, Verdict
+from webapp.safety.selectors import PolicyInForce
 from webapp.workspaces import audit
 from webapp.workspaces.models import AuditEntry
 
@@ -57,8 +66,10 @@ class RedNet:
 
     def __init__(self, category: Category, score: float) -> None:
         self._category, self._score = category, score
+        self.asked: list[Pixels] = []
 
     def screen(self, pictures: Sequence[Pixels]) -> list[Screening]:
+        self.asked += pictures
         return [
             Screening(
                 screen="red net",
@@ -93,6 +104,16 @@ def run(job: Job, engine: FakeEngine[Any], monkeypatch: pytest.MonkeyPatch) -> J
 
 def tell(words: str) -> FakeEngine[Any]:
     return FakeEngine(saying([TextStep(words, 4, "stop")]))
+
+
+def test_workers_keep_no_more_of_the_encoder_than_the_screen_runs() -> None:
+    texts = screens.loaded().texts
+    assert isinstance(texts, TextScreen)
+    assert len(texts._encoder.layers) == texts.num_encoder_layers == 3
+    folder = minilm_folder()
+    encoder, wordpiece = load_minilm(folder).to(torch.bfloat16), WordPiece(folder / "tokenizer.json")
+    whole = load_text_screen(settings.SCREENS_DIR / "text", encoder, wordpiece)
+    assert texts.screen(["a fox on a boat"]) == whole.screen(["a fox on a boat"])
 
 
 def test_a_prompt_that_the_net_blocks_never_reaches_the_engine(nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +233,32 @@ def test_a_long_text_is_looked_at_while_it_grows(
     job = run(JobFactory.create(), FakeEngine(saying(steps)), monkeypatch)
     assert job.status == Job.Status.HELD
     assert redis_client.xlen(f"tessera:job:{job.id}:log") == 1
-    assert len(net.asked) >= 3  # prompt, on the way, at the end
+    assert len(net.asked) == 2  # the prompt, and the whole, which came in one flush, once
+
+
+def test_a_short_text_is_looked_at_before_it_is_shown(
+    nets: Install, monkeypatch: pytest.MonkeyPatch, redis_client: Any
+) -> None:
+    nets(text=WordNet({"gore": ("violence/graphic", 0.9)}))
+    job = run(JobFactory.create(), tell("All gore."), monkeypatch)
+    assert job.status == Job.Status.HELD
+    assert redis_client.xlen(f"tessera:job:{job.id}:log") == 1  # that it started
+
+
+def test_what_is_shown_runs_hardly_ahead_of_what_the_net_has_seen(nets: Install) -> None:
+    net = WordNet({})
+    nets(text=net)
+    judge = Judge({}, PolicyInForce(0, STEADY, None))
+    ticket: Ticket[TextStep] = Ticket(deadline_s=60)
+    text = GrowingText(0, 7, ticket, is_shown=True)
+    for number in range(1, 700):
+        ticket.put(TextStep("ab ", number, "stop" if number == 699 else None))
+        assert text.grow(0.0, judge) is not None
+        seen = len(net.asked[-1]) if net.asked else 0
+        assert len(text.text) - seen < max(50, min(seen, 400))
+    assert [len(asked) for asked in net.asked] == [51, 102, 204, 408, 810, 1212, 1614, 2016, 2097]
+    text.verdicts(judge)
+    assert len(net.asked) == 9  # the end was looked at already
 
 
 def test_a_text_has_the_verdicts_of_rules_and_net_with_the_hash_of_its_words(
@@ -240,6 +286,18 @@ def test_a_picture_is_judged_by_its_pixels(
     assert red.verdicts.get(stage="output").content_sha256 == screens.sha256_of([RED])
 
 
+@pytest.mark.parametrize("num_frames", [1, 8, 9, 17, 64])
+def test_of_a_walk_first_and_last_and_as_many_as_may_be_are_looked_at(num_frames: int, nets: Install) -> None:
+    net = RedNet("weapons", 0.9)
+    nets(picture=net)
+    judge = Judge({}, PolicyInForce(0, STEADY, None))
+    frames = [np.full((2, 2, 4), place, np.uint8) for place in range(num_frames)]
+    judge.pictures(frames, "output")
+    seen = [int(pixels[0, 0, 0]) for pixels in net.asked]
+    assert (seen[0], seen[-1], len(seen)) == (0, num_frames - 1, min(num_frames, 8))
+    assert seen == sorted(set(seen))
+
+
 @pytest.mark.parametrize("action", ["review", "block"])
 def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     nets(picture=RedNet("weapons", 0.9))
@@ -259,6 +317,22 @@ def test_a_start_picture_is_screened_too(action: str, nets: Install, monkeypatch
     else:
         assert job.status == Job.Status.HELD
         assert Artifact.objects.get(job=job).verdicts.get(stage="input").matched == ["weapons"]
+
+
+def test_a_preview_that_would_be_held_hides_those_after_it_and_decides_nothing(
+    nets: Install, monkeypatch: pytest.MonkeyPatch, redis_client: Any
+) -> None:
+    nets(picture=RedNet("nudity", 0.9))
+    steps = [ImageStep(0, 1, 4, 16, 64, BLUE), ImageStep(0, 2, 4, 32, 64, RED), ImageStep(0, 3, 4, 48, 64, BLUE)]
+    others = [ImageStep(1, step, 4, 16 * step, 64, BLUE) for step in range(1, 4)]
+    items = [*steps, *others, ImageResult(0, 7, BLUE), ImageResult(1, 8, BLUE)]
+    job = run(JobFactory.create(kind="image", prompt="two balls"), FakeEngine(saying(items)), monkeypatch)
+    assert job.status == Job.Status.SUCCEEDED
+    assert not Verdict.objects.filter(job=job, stage="output").exclude(action="allow").exists()
+    entries = redis_client.xrange(f"tessera:job:{job.id}:log")
+    events = [JOB_EVENT.validate_json(fields[b"event"]) for _, fields in entries]
+    shown = [(event.index, event.step) for event in events if isinstance(event, Preview)]
+    assert shown == [(0, 1), (1, 1), (1, 2), (1, 3)]
 
 
 def test_a_draft_that_would_be_held_is_not_shown(

@@ -14,6 +14,7 @@ from genworkers.evaluation.text_safety import (
     evasion_figures,
     group_figures,
     latency_figures,
+    length_figures,
     level_figures,
     n_gram_logits,
     precision_figures,
@@ -34,6 +35,8 @@ ROWS = [
     ScreenRow("an erotic photo of a nude woman", NOTHING | {"sexual": True}, "written", "b"),
     ScreenRow("a red fox in the snow", NOTHING, "stickers", "c"),
     ScreenRow("two boats on a lake", NOTHING, "coco_captions", "d"),
+    ScreenRow("Why do cats purr? Tell me in two sentences.", NOTHING, "dolly", "f"),
+    ScreenRow("Name three rivers of Portugal.", NOTHING, "dolly", "g"),
     ScreenRow("what a mess", {"harassment": False}, "davidson", "e"),
 ]
 
@@ -52,6 +55,7 @@ def test_every_figure_of_the_card_is_measured(screen: TextScreen) -> None:
         "auprc": precision_figures(ROWS, chances, n_gram_logits(ROWS, ROWS, config, 1)),
         "levels": level_figures(screen, ROWS, chances),
         "studio": studio_figures(screen, ROWS, chances),
+        "lengths": length_figures(screen, ROWS, num=2),
         "evasion": evasion_figures(screen, ROWS),
         "groups": group_figures(screen),
         "latency": latency_figures(screen, ROWS),
@@ -64,6 +68,16 @@ def test_every_figure_of_the_card_is_measured(screen: TextScreen) -> None:
     shown = table(figures)
     for name in (*TEXT_CATEGORIES, *DISGUISES, *ENCODINGS, *LEVELS):
         assert name in shown
+
+
+def test_harmless_texts_are_counted_by_how_many_windows_are_read(screen: TextScreen) -> None:
+    figures = length_figures(screen, ROWS, num=2)
+    assert sum(one["texts"] for one in figures.values()) == 10
+    lengths = [one["chars"] for one in figures.values()]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] >= 5000
+    shortest = next(iter(figures.values()))
+    assert shortest["flag_at"] == 0.0
 
 
 def test_unknown_labels_are_in_no_figure() -> None:

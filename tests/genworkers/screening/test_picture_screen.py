@@ -80,6 +80,17 @@ def test_a_light_see_through_picture_is_judged_on_white_and_on_black() -> None:
     assert len(views_of(np.full((4, 4, 4), 255, np.uint8))) == 1
 
 
+def test_a_white_shape_beside_a_dark_one_is_seen_on_black() -> None:
+    picture = np.zeros((64, 64, 4), np.uint8)
+    picture[:, :32] = (40, 20, 20, 255)
+    assert len(views_of(picture)) == 1
+    picture[20:40, 40:60] = 255
+    _, on_black = views_of(picture)
+    assert bool((on_black[:, 22:38, 42:58] > 0.9).all())
+    picture[20:40, 40:60, :3] = (250, 200, 40)  # yellow is seen on white as well
+    assert len(views_of(picture)) == 1
+
+
 def test_hidden_colour_under_no_alpha_is_not_seen() -> None:
     picture = noise(50, 50)
     picture[..., 3] = 0

@@ -1,5 +1,6 @@
 """The recipe of the picture screen on a few pictures made here: labels, composed pictures, calibration, a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ from genworkers.training.picture_concepts import (
 )
 from genworkers.training.picture_mixing import SEVERAL, Shelf, mixed, plain
 from genworkers.training.picture_screen_folder import write_screen
-from genworkers.training.picture_table import PictureTable, tabulate
-from genworkers.training.train_picture_screen import NOT_NAMED, Names, Pupil, fixed_loss_of, loss_of, masked_loss
+from genworkers.training.picture_table import Part, PictureTable, tabulate
+from genworkers.training.train_picture_screen import NOT_NAMED, Names, Pupil, category_loss, fixed_loss_of, loss_of
 
 WIDTHS = (8, 8, 16, 16)
+PARTS: tuple[Part, ...] = ("calibrating", "reported")
 
 
 def label(icon_set: str, name: str, category: PictureCategory, tags: tuple[str, ...] = ()) -> int:
@@ -45,7 +47,7 @@ def tiny() -> PictureTable:
     pictures, labels, concepts, sources = [], [], [], []
     for concept in range(40 * (len(KNOWN) + 1)):
         place = concept % (len(KNOWN) + 1)
-        for source in ("noto", "fxemoji", "mdi"):
+        for source in ("noto", "fxemoji", "emojitwo", "mdi"):
             picture = np.zeros((64, 64, 4), np.uint8)
             picture[4 + 7 * place : 11 + 7 * place, 8 : 40 + int(random.integers(16)), 3] = 255
             pictures.append(picture)
@@ -108,9 +110,36 @@ def test_held_out_concepts_and_sources_are_never_drawn(tiny: PictureTable) -> No
     assert not held_out & {tiny.concepts[row] for row in rows}
 
 
+def test_what_figures_are_reported_of_has_no_part_in_calibration_or_thresholds(tiny: PictureTable) -> None:
+    torch.manual_seed(0)
+    net = PictureTagger(PictureTaggerConfig(KNOWN, WIDTHS))
+    calibrations = calibrate(net, tiny, 200)
+    levels = recommend(net, calibrations, tiny)
+    for part in PARTS:
+        rows = [
+            row
+            for concepts, sources in ((True, False), (False, True), (True, True))
+            for row in tiny.rows(held_out_concepts=concepts, held_out_sources=sources, part=part)
+        ]
+        noisy = tiny.pictures.clone()
+        noisy[rows] = torch.randint(0, 256, noisy[rows].shape, dtype=torch.uint8)
+        other = replace(tiny, pictures=noisy)
+        is_same = calibrate(net, other, 200) == calibrations and recommend(net, calibrations, other) == levels
+        assert is_same == (part == "reported")
+
+
+def test_each_held_out_row_is_of_one_part_or_of_none(tiny: PictureTable) -> None:
+    for concepts, sources in ((True, False), (False, True), (True, True)):
+        every = tiny.rows(held_out_concepts=concepts, held_out_sources=sources)
+        parts = [set(tiny.rows(held_out_concepts=concepts, held_out_sources=sources, part=part)) for part in PARTS]
+        assert all(parts)
+        assert not parts[0] & parts[1]
+        assert parts[0] | parts[1] <= set(every)
+
+
 def test_what_is_unsure_teaches_nothing() -> None:
     logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]], requires_grad=True)
-    masked_loss(logits, torch.tensor([[YES, UNSURE], [NO, UNSURE]])).backward()
+    category_loss(logits, torch.tensor([[YES, UNSURE], [NO, UNSURE]])).backward()
     assert logits.grad is not None
     assert bool((logits.grad[:, 1] == 0.0).all())
     assert bool((logits.grad[:, 0] != 0.0).all())

@@ -11,6 +11,7 @@ from genworkers.contract.safety import TEXT_CATEGORIES
 from genworkers.nets.text_heads import TextHeads, TextHeadsConfig
 from genworkers.screening.text_screen import bags_of
 from genworkers.training.disguises import DISGUISES
+from genworkers.training.masked_losses import known_losses
 from genworkers.training.screen_data import (
     UNKNOWN,
     ScreenRow,
@@ -22,14 +23,13 @@ from genworkers.training.screen_data import (
 )
 from genworkers.training.screen_labels import labels_of, labels_of_tweet, labels_of_votes
 from genworkers.training.screen_sentences import GROUPS, HARMLESS, POSITIVE, expanded
+from genworkers.training.text_screen_folder import write_checkpoint
 from genworkers.training.train_text_screen import (
     calibrate,
     choose_thresholds,
     learnt_rows,
-    masked_loss,
     n_grams_of,
     train,
-    write_checkpoint,
 )
 
 CONFIG = TextHeadsConfig(state_width=4, num_buckets=4096, bag_width=16, hidden_width=32, dropout=0.0)
@@ -129,7 +129,9 @@ def test_unknown_labels_have_no_part_in_the_loss() -> None:
     logits = torch.zeros(2, 9, requires_grad=True)
     targets = torch.full((2, 9), UNKNOWN, dtype=torch.int8)
     targets[0, 3] = 1
-    masked_loss(logits, targets, torch.ones(9)).backward()
+    losses, is_known = known_losses(logits, targets, torch.ones(9))
+    losses.sum().backward()
+    assert is_known.nonzero().tolist() == [[0, 3]]
     assert logits.grad is not None
     assert logits.grad.nonzero().tolist() == [[0, 3]]
 
