@@ -18,7 +18,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from genworkers.contract.safety import TEXT_CATEGORIES, TextCategory
-from genworkers.training.screen_labels import Labels, labels_of, labels_of_tweet, labels_of_votes
+from genworkers.training.screen_labels import Labels, labels_of, labels_of_tweet, labels_of_votes, none_of
 from genworkers.training.screen_sentences import GROUPS, HARMLESS, POSITIVE, expanded
 from genworkers.training.sticker_data import read_captions
 
@@ -29,10 +29,12 @@ NO_FOLD = -1
 NUM_PROFANE = 5_000
 NUM_PROMPTS = 12_000
 TIMES_POSITIVE, TIMES_HATE, TIMES_HARMLESS = 14, 30, 24
-NUM_INSERTED, NUM_FOREIGN, NUM_NOISE = 3_000, 3_000, 2_500
+NUM_INSERTED, NUM_FOREIGN, NUM_NOISE, NUM_PROSE = 3_000, 3_000, 2_500, 12_000
+PROSE_CHARS, MIN_PROSE_CHARS = 320, 12
 MAX_FILLINGS = 5
 NEAR = 0.86
 BLOCK = 1024
+_SENTENCE = re.compile(r"[^.!?;]+[.!?;]?")
 _PERSON = re.compile(r"\b(?:man|woman|person|girl|boy|lady|guy|child|people|men|women)\b")
 _STUDIO = ("a sticker of {}", "an icon of {}", "{} in flat style", "draw {}", "pixel art of {}", "{}, cute")
 WRITTEN = "written"
@@ -95,6 +97,7 @@ def read_rows(corpus: Path, seed: int = 0) -> list[ScreenRow]:
         *_of_studio(corpus, random),
         *written_rows(),
         *_of_languages(corpus, np.random.default_rng(seed)),
+        *_of_books(corpus / "text", np.random.default_rng(seed)),
         *noise_rows(NUM_NOISE, np.random.default_rng(seed)),
     ]
     rows += inserted_groups(rows, NUM_INSERTED, random)
@@ -156,6 +159,31 @@ def _of_languages(corpus: Path, random: Generator) -> Iterator[ScreenRow]:
         entry = names[str(random.choice(sorted(names)))]
         text = entry["name"] if random.random() < 0.5 else ", ".join(entry["keywords"][:5])
         yield _row(text or entry["name"], NOTHING, "languages", lines[place]["codepoints"])
+
+
+def _of_books(texts: Path, random: Generator) -> Iterator[ScreenRow]:
+    """Sentences and passages of books: what long texts are read in, and mostly nothing to worry about.
+
+    A category is unknown where a plain word of it stands there, hate in all classics, for the words of their time.
+    """
+    books: list[tuple[str, str]] = []
+    for name, title in (("classics", "title"), ("fairytales", "name"), ("textbooks", "module")):
+        for line in _lines(texts / f"{name}.jsonl.xz"):
+            text = line["text"] if "text" in line else " ".join(line["sections"])
+            books.append((f"{name} {line[title]}", " ".join(text.split())))
+    # Long books would be all there is, short ones all too often the same.
+    chances = np.sqrt([len(text) for _, text in books])
+    for place in random.choice(len(books), size=NUM_PROSE, p=chances / chances.sum()).tolist():
+        title, text = books[place]
+        start = int(random.integers(max(1, len(text) - PROSE_CHARS)))
+        piece = text[start : start + PROSE_CHARS]
+        if random.random() < 0.5:
+            piece = str(random.choice(_SENTENCE.findall(text[start : start + 2 * PROSE_CHARS])))
+        if len(piece) >= MIN_PROSE_CHARS:
+            labels = none_of(piece)
+            if title.startswith("classics"):
+                labels = {name: no for name, no in labels.items() if not name.startswith("hate")}
+            yield _row(piece, labels, "books", title)
 
 
 def noise_rows(count: int, random: Generator) -> Iterator[ScreenRow]:

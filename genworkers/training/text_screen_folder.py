@@ -24,6 +24,8 @@ LICENCES = [
     "Harmless prompts: COCO captions, T2I-CompBench, GenEval, PartiPrompts, prompts.chat, prompts of DiffusionDB: as "
     "gathered in the project's corpus, which holds no licence text of theirs",
     "Sticker names and keywords: Unicode License v3, Copyright (c) 2015-2024 Unicode, Inc.; emojilib, MIT",
+    "Passages of books: classics, public domain; fairy tales of FairytaleQA, Apache-2.0; textbooks of OpenStax, Rice "
+    "University, CC BY 4.0",
     "all-MiniLM-L6-v2 (text encoder, installed beside this checkpoint, not part of it): Apache-2.0",
 ]
 LIMITS = [
@@ -31,7 +33,6 @@ LIMITS = [
     "Self-harm, sexual/minors, violence/graphic and threats have few examples in the sets: much of what it knows of "
     "them are sentences written for it, mildly worded. Coarse wording, slang and code words of these it may miss.",
     "Most labels beside hate are weak: by the kind that a set names, or by plain words.",
-    "Self-harm is found on held-out sentences no better than the table says: it knows few phrases.",
     "Adult and underage are not well told apart: of what it scores above .1 for sexual/minors, a third is.",
     "Hate that needs the world to be understood (irony, emoji in place of words, dog whistles) it often misses.",
     "Its probabilities hold for a mixture in which one text in ten is bad; where fewer are, it says too much.",

@@ -54,7 +54,9 @@ MAX_TRICKY_FLAGGED = 0.03
 SEVERE = frozenset({"sexual/minors", "self-harm"})
 MAX_STUDIO_FLAGGED, MAX_STUDIO_REVIEWED, MAX_STUDIO_BLOCKED = 0.01, 0.003, 0.0005
 STUDIO_SOURCES = frozenset({"stickers", "t2i_compbench", "coco_captions", "parti", "geneval"})
-NEVER_JOINED = STUDIO_SOURCES | NEVER_LEARNT | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written"}
+NEVER_JOINED = (
+    STUDIO_SOURCES | NEVER_LEARNT | {"davidson", "diffusiondb_refl_unlabelled", "prompts_chat", "written", "books"}
+)
 
 
 @dataclass(frozen=True)

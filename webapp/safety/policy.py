@@ -95,18 +95,18 @@ def _thresholds(flag_at: float | None, review_at: float | None, block_at: float 
     return Thresholds(flag_at=flag_at, review_at=review_at, block_at=block_at)
 
 
-# From the precision and recall on the card of the text screen, and so that none of 400 prompts and 200 texts of the
-# stories that the house's text net learned from is blocked, and 1 in 100 at most is held.
+# From the precision and recall on the card of the text screen, and so that of 400 prompts and 200 texts of the stories
+# that the house's text net learned from none is blocked, no prompt is flagged but one, and three texts are held.
 _TEXT: dict[Category, Thresholds] = {
-    "sexual": _thresholds(0.4, 0.6, 0.95),
-    "hate": _thresholds(0.45, 0.7, 0.95),
-    "violence": _thresholds(0.5, 0.87, None),
-    "harassment": _thresholds(0.5, 0.66, 0.95),
-    "self-harm": _thresholds(0.25, 0.6, None),
+    "sexual": _thresholds(0.25, 0.5, 0.95),
+    "hate": _thresholds(0.35, 0.5, 0.95),
+    "violence": _thresholds(0.45, 0.75, None),
+    "harassment": _thresholds(0.4, 0.7, 0.95),
+    "self-harm": _thresholds(0.2, 0.5, None),
     "sexual/minors": _thresholds(None, None, 0.25),
-    "hate/threatening": _thresholds(0.25, 0.6, 0.95),
-    "violence/graphic": _thresholds(0.25, 0.5, 0.8),
-    "illicit": _thresholds(0.4, 0.65, 0.9),
+    "hate/threatening": _thresholds(0.25, 0.5, 0.95),
+    "violence/graphic": _thresholds(0.25, 0.5, 0.85),
+    "illicit": _thresholds(0.25, 0.5, 0.9),
 }
 # Where one of 200 harmless stickers is flagged, and one of 1,000 held. No screen knows nations or nudity so far.
 _PICTURE: dict[Category, Thresholds] = {
