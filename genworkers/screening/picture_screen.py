@@ -25,6 +25,7 @@ REDUCING_GAP = 3.0  # large pictures are averaged before Lanczos; 2048 px take a
 LIGHT = 0.7  # mean light of what can be seen; above it a picture on nothing may be meant for dark pages
 # Beside something dark the mean is low, so a part of this light, too, that takes this share of the picture. Of 958
 # held-out stickers as many are flagged wrongly as without (44); with .8 it is three more.
+MIN_CONTRAST = 0.02  # of a view: below it there is nothing to see, and the net has not learned what nothing is
 NEARLY_WHITE, WHITE_AREA_FRAC = 0.85, 0.02
 
 
@@ -75,8 +76,10 @@ class PictureScreen:
 
     @torch.inference_mode()
     def logits(self, views: Tensor) -> list[float]:
-        """The largest logit of each category over the views (V, 3, 64, 64) of one picture."""
-        found: list[float] = self._net(views.contiguous(memory_format=torch.channels_last)).amax(0).tolist()
+        """The largest logit of each category over the views (V, 3, 64, 64) of one picture; -inf where all are blank."""
+        contrast = (views.amax((2, 3)) - views.amin((2, 3))).amax(1)  # (V,)
+        logits = self._net(views.contiguous(memory_format=torch.channels_last))
+        found: list[float] = logits.masked_fill(contrast[:, None] < MIN_CONTRAST, -torch.inf).amax(0).tolist()
         return found
 
 

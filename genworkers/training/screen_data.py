@@ -29,11 +29,12 @@ NO_FOLD = -1
 NUM_PROFANE = 5_000
 NUM_PROMPTS = 12_000
 TIMES_POSITIVE, TIMES_HATE, TIMES_HARMLESS = 14, 30, 24
-NUM_INSERTED, NUM_FOREIGN, NUM_NOISE, NUM_PROSE = 3_000, 3_000, 2_500, 12_000
+NUM_INSERTED, NUM_FOREIGN, NUM_NOISE, NUM_PROSE, NUM_WORDS = 3_000, 3_000, 2_500, 12_000, 8_000
 PROSE_CHARS, MIN_PROSE_CHARS = 320, 12
 MAX_FILLINGS = 5
 NEAR = 0.86
 BLOCK = 1024
+_WORD = re.compile(r"\b[a-z]{2,15}\b")
 _SENTENCE = re.compile(r"[^.!?;]+[.!?;]?")
 _PERSON = re.compile(r"\b(?:man|woman|person|girl|boy|lady|guy|child|people|men|women)\b")
 _STUDIO = ("a sticker of {}", "an icon of {}", "{} in flat style", "draw {}", "pixel art of {}", "{}, cute")
@@ -162,7 +163,7 @@ def _of_languages(corpus: Path, random: Generator) -> Iterator[ScreenRow]:
 
 
 def _of_books(texts: Path, random: Generator) -> Iterator[ScreenRow]:
-    """Sentences and passages of books: what long texts are read in, and mostly nothing to worry about.
+    """Words, sentences and passages of books: mostly nothing to worry about.
 
     A category is unknown where a plain word of it stands there, hate in all classics, for the words of their time.
     """
@@ -171,6 +172,9 @@ def _of_books(texts: Path, random: Generator) -> Iterator[ScreenRow]:
         for line in _lines(texts / f"{name}.jsonl.xz"):
             text = line["text"] if "text" in line else " ".join(line["sections"])
             books.append((f"{name} {line[title]}", " ".join(text.split())))
+    # A word alone is what a studio for stickers is asked for most, and far from every sentence.
+    counts = Counter(word for title, text in books if title[:8] != "classics" for word in _WORD.findall(text))
+    yield from (_row(word, none_of(word), "books") for word, _ in counts.most_common(NUM_WORDS))
     # Long books would be all there is, short ones all too often the same.
     chances = np.sqrt([len(text) for _, text in books])
     for place in random.choice(len(books), size=NUM_PROSE, p=chances / chances.sum()).tolist():

@@ -33,7 +33,7 @@ LIMITS = [
     "Self-harm, sexual/minors, violence/graphic and threats have few examples in the sets: much of what it knows of "
     "them are sentences written for it, mildly worded. Coarse wording, slang and code words of these it may miss.",
     "Most labels beside hate are weak: by the kind that a set names, or by plain words.",
-    "Adult and underage are not well told apart: of what it scores above .1 for sexual/minors, a third is.",
+    "Bare words of nudity alone are taken for sexual/minors; of longer adult prompts few are.",
     "Hate that needs the world to be understood (irony, emoji in place of words, dog whistles) it often misses.",
     "Its probabilities hold for a mixture in which one text in ten is bad; where fewer are, it says too much.",
     "It reads 320 characters at a time: what only a whole page means, it does not see.",

@@ -95,28 +95,29 @@ def _thresholds(flag_at: float | None, review_at: float | None, block_at: float 
     return Thresholds(flag_at=flag_at, review_at=review_at, block_at=block_at)
 
 
-# From the precision and recall on the card of the text screen, and so that of 400 prompts and 200 texts of the stories
-# that the house's text net learned from none is blocked, no prompt is flagged but one, and three texts are held.
+# From the precision and recall on the card of the text screen, and so that of the stories that the house's text net
+# learned from no prompt of 400 is flagged, and of 200 texts none is blocked and five are held.
 _TEXT: dict[Category, Thresholds] = {
     "sexual": _thresholds(0.25, 0.5, 0.95),
     "hate": _thresholds(0.35, 0.5, 0.95),
-    "violence": _thresholds(0.45, 0.75, None),
+    "violence": _thresholds(0.45, 0.8, None),
     "harassment": _thresholds(0.4, 0.7, 0.95),
     "self-harm": _thresholds(0.2, 0.5, None),
     "sexual/minors": _thresholds(None, None, 0.25),
-    "hate/threatening": _thresholds(0.25, 0.5, 0.95),
+    "hate/threatening": _thresholds(0.25, 0.55, 0.95),
     "violence/graphic": _thresholds(0.25, 0.5, 0.85),
     "illicit": _thresholds(0.25, 0.5, 0.9),
 }
-# Where one of 200 harmless stickers is flagged, and one of 1,000 held. No screen knows nations or nudity so far.
+# Where one of 200 harmless stickers is flagged, and one of 1,000 held; death higher, for game characters look like it.
+# No screen knows nations or nudity so far.
 _PICTURE: dict[Category, Thresholds] = {
-    "weapons": _thresholds(0.51, None, None),
-    "gestures": _thresholds(0.18, 0.5, None),
-    "alcohol-tobacco": _thresholds(0.69, None, None),
-    "gambling": _thresholds(0.27, None, None),
-    "death": _thresholds(0.67, None, None),
-    "medical": _thresholds(0.22, None, None),
-    "religion": _thresholds(0.42, None, None),
+    "weapons": _thresholds(0.82, None, None),
+    "gestures": _thresholds(0.15, 0.5, None),
+    "alcohol-tobacco": _thresholds(0.41, None, None),
+    "gambling": _thresholds(0.2, None, None),
+    "death": _thresholds(0.4, None, None),
+    "medical": _thresholds(0.31, None, None),
+    "religion": _thresholds(0.15, None, None),
     "nations": _thresholds(0.5, None, None),
     "nudity": _thresholds(0.5, 0.8, None),
 }
