@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
-from django.utils.deprecation import MiddlewareMixin
+from django.utils.decorators import sync_and_async_middleware
 
 MAX_REQUEST_BYTES = 45_000_000  # the largest form: two pictures and a megabyte of words
 TOO_LARGE = "tessera.is_body_too_large"
@@ -41,17 +42,24 @@ def bounded(application: Application) -> Application:
     return bounded_application
 
 
-class BodyLimitMiddleware(MiddlewareMixin):
-    """Refuses a request whose body was too large for `bounded`, before anybody reads its form."""
+@sync_and_async_middleware
+def body_limit_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Refuses a request whose body was too large for `bounded`, before anybody reads its form; it takes no thread."""
+    if not iscoroutinefunction(get_response):
 
-    sync_capable = True
-    async_capable = True
+        def middleware(request: HttpRequest) -> Any:
+            _refuse_too_large(request)
+            return get_response(request)
 
-    def process_request(self, request: HttpRequest) -> None:
-        """Django's hook.
+        return middleware
 
-        Raises:
-            RequestDataTooBig: answered by `bad_request` and, to API calls, by `ApiMiddleware`.
-        """
-        if TOO_LARGE in getattr(request, "scope", {}):
-            raise RequestDataTooBig(f"a request may have {MAX_REQUEST_BYTES:,} bytes")
+    async def async_middleware(request: HttpRequest) -> Any:
+        _refuse_too_large(request)
+        return await get_response(request)
+
+    return async_middleware
+
+
+def _refuse_too_large(request: HttpRequest) -> None:
+    if TOO_LARGE in getattr(request, "scope", {}):  # answered by `bad_request` and, to API calls, by `ApiMiddleware`
+        raise RequestDataTooBig(f"a request may have {MAX_REQUEST_BYTES:,} bytes")

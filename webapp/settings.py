@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "webapp.middleware.ContentSecurityPolicyMiddleware",
     "webapp.middleware.StaticFilesMiddleware",
     "webapp.api.middleware.ApiMiddleware",
-    "webapp.body_limit.BodyLimitMiddleware",
+    "webapp.body_limit.body_limit_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
