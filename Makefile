@@ -28,7 +28,7 @@ dev: ## also what checks the product
 test: dev ## every test: SQLite, PostgreSQL, real Chromium
 	@exec $(VENV)/python -m scripts.test_all
 
-check: lint types ## format, lint, types, imports and the fast tests, in under a minute
+check: lint types ## format, lint, types, imports and the fast tests, in two minutes
 	@$(VENV)/pytest -q --numprocesses=logical --dist=worksteal -m "not slow and not browser and not stack"
 
 lint: dev ## format and lint and import contracts, changing nothing
