@@ -17,7 +17,7 @@ from genworkers.contract.examination import (
     Secret,
 )
 from webapp import processes
-from webapp.errors import AppError
+from webapp.errors import AppError, problem
 from webapp.provenance import manifest as manifests
 from webapp.provenance import mark_keys, registry, services, tokenizers
 from webapp.provenance.media_types import media_type_of
@@ -166,14 +166,14 @@ def check_num_bytes(num_bytes: int, field_name: str) -> None:
     Raises:
         AppError: file_missing, file_too_large.
     """
-    problem = {"field": field_name, "value": f"{num_bytes:,} bytes", "allowed": f"1 to {MAX_BYTES:,} bytes"}
+    value, allowed = f"{num_bytes:,} bytes", f"1 to {MAX_BYTES:,} bytes"
     message = f"{field_name} has {num_bytes:,} bytes; 1 to {MAX_BYTES:,} can be looked at."
     if num_bytes == 0:
-        problem |= {"code": "file_missing", "message": "there is nothing in it"}
-        raise AppError("file_missing", 422, message, problems=[problem])
+        problems = [problem(field_name, "file_missing", "there is nothing in it", value, allowed)]
+        raise AppError("file_missing", 422, message, problems=problems)
     if num_bytes > MAX_BYTES:
-        problem |= {"code": "file_too_large", "message": "it is too large"}
-        raise AppError("file_too_large", 413, message, problems=[problem])
+        problems = [problem(field_name, "file_too_large", "it is too large", value, allowed)]
+        raise AppError("file_too_large", 413, message, problems=problems)
 
 
 def _examined(data: bytes, medium: Medium | None) -> Examination:

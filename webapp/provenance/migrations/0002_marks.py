@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
             name='Fingerprint',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scheme', models.CharField(max_length=50)),
                 ('value', models.TextField(help_text='in hex, as genworkers/marks/fingerprint.py computes it')),
             ],
         ),
